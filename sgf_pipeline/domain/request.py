@@ -121,9 +121,7 @@ class RequestContent(BaseModel):
     @classmethod
     def _known_currency(cls, value: str) -> str:
         if value not in UNITS_PER_EUR:
-            raise InvalidRequestError(
-                f"currency {value!r} is not supported: use one of {', '.join(UNITS_PER_EUR)}"
-            )
+            raise InvalidRequestError(f"currency {value!r} is not supported: use one of {', '.join(UNITS_PER_EUR)}")
         return value
 
     @field_validator("countries", mode="before")

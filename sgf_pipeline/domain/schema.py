@@ -81,3 +81,48 @@ TRANSACTION_SCHEMA: pa.Schema = pa.schema(
     [pa.field(f.name, f.type, f.nullable, metadata={"meaning": f.meaning}) for f in FIELDS],
     metadata={"sgf_schema_version": str(SCHEMA_VERSION)},
 )
+
+# Hidden truth that travels with the rows until they are labelled.
+_TRUTH = (
+    pa.field("is_fraud", pa.bool_(), False),
+    pa.field("case", pa.int32()),
+    pa.field("case_step", pa.int8()),
+    pa.field("incident", pa.int32()),
+    pa.field("hard_negative", WORD),
+    pa.field("label_delay_s", pa.int64()),
+)
+
+# What the simulation hands on: entities are still integers, money whole minor units. The shard's rows are numbered
+# by ``row``; ``linked_row`` names the row that a refund, a chargeback or a credit leg belongs to.
+SIMULATED_SCHEMA: pa.Schema = pa.schema(
+    [
+        pa.field("row", pa.int64(), False),
+        pa.field("time", MOMENT, False),
+        pa.field("customer", pa.int64(), False),
+        pa.field("account", pa.int64(), False),
+        pa.field("card", pa.int64()),
+        pa.field("transaction_type", WORD, False),
+        pa.field("direction", WORD, False),
+        pa.field("amount", pa.int64(), False),
+        pa.field("channel", WORD, False),
+        pa.field("entry_mode", WORD),
+        pa.field("authentication", WORD),
+        pa.field("response_code", WORD, False),
+        pa.field("merchant", pa.int64()),
+        pa.field("counterparty", pa.int64()),
+        pa.field("counterparty_country", WORD),
+        pa.field("linked_row", pa.int64()),
+        pa.field("dispute_reason", WORD),
+        pa.field("device", pa.int64()),
+        pa.field("ip", pa.int64()),
+        pa.field("ip_country", WORD),
+        pa.field("latitude", pa.float64()),
+        pa.field("longitude", pa.float64()),
+        pa.field("account_age_days", pa.int32(), False),
+        pa.field("prior_disputes", pa.int32(), False),
+        *_TRUTH,
+    ]
+)
+
+# A clean row: the exported features, and the truth.
+CLEAN_SCHEMA: pa.Schema = pa.schema([*(TRANSACTION_SCHEMA.field(name) for name in FEATURES), *_TRUTH])

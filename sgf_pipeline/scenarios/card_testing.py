@@ -4,14 +4,28 @@ Belongs here: the scenario's tables, its constraints and its play. Typologies fo
 schemes and acquirers (enumeration attacks, account testing, donation-page probing).
 """
 
+import numpy as np
+
 from sgf_pipeline.domain.cases import FraudCase
-from sgf_pipeline.domain.events import EventBlock
+from sgf_pipeline.domain.events import AUTHENTICATIONS, CHANNELS, RESPONSE_CODES, TRANSACTION_TYPES, EventBlock
+from sgf_pipeline.population.filling import card_payments
 from sgf_pipeline.scenarios.base import Incident, Scenario, StepKind, Vector
+from sgf_pipeline.scenarios.playing import (
+    Array,
+    between,
+    gang_merchants,
+    merchant_country,
+    offender,
+    step_times,
+    victims,
+)
 
 ONLINE = ("ecommerce", "mobile")
 
 VECTORS = {
-    "bin_enumeration": Vector("a bot runs through card numbers of one issuer range", ONLINE, tempos=("burst", "steady")),
+    "bin_enumeration": Vector(
+        "a bot runs through card numbers of one issuer range", ONLINE, tempos=("burst", "steady")
+    ),
     "stolen_list_validation": Vector("a bought list of card numbers is checked before use", ONLINE),
     "donation_probe": Vector("a charity's payment page is misused as a checker", ONLINE),
     "zero_amount_probe": Vector("account verifications of zero find live cards without a charge", ONLINE),
@@ -38,6 +52,20 @@ STEP_KINDS = {
 }  # fmt: skip
 
 TESTS = ("verification", "unit_test", "micro_purchase")
+
+TYPES = {name: TRANSACTION_TYPES.index(kind.transaction_type) for name, kind in STEP_KINDS.items()}
+APPROVED = RESPONSE_CODES.index("00")
+CHALLENGE, FRICTIONLESS = (AUTHENTICATIONS.index(f"three_ds_{word}") for word in ("challenge", "frictionless"))
+
+# Why a tested card is refused: do not honour, wrong security code, no funds, expired, and rarer ones. Our judgement.
+_TEST_DECLINES = {"05": 0.42, "N7": 0.18, "51": 0.17, "54": 0.13, "59": 0.04, "65": 0.03, "61": 0.02, "55": 0.01}
+TEST_DECLINES = np.array([RESPONSE_CODES.index(word) for word in _TEST_DECLINES])
+TEST_DECLINE_SHARES = np.array(list(_TEST_DECLINES.values()))
+SPEND_DECLINES = np.array([RESPONSE_CODES.index(word) for word in ("51", "51", "05", "59", "61", "65")])
+
+# ISO 18245 categories whose goods are easily sold on: electronics, computers, jewellery, sports shoes, perfume,
+# department stores, marketplaces, game credits, gift codes.
+RESALE_GOODS = ("5732", "5045", "5944", "5661", "5941", "5977", "5311", "5399", "5816", "5818")
 
 
 def check(case: FraudCase) -> list[str]:
@@ -72,7 +100,118 @@ def check(case: FraudCase) -> list[str]:
 
 
 def play(case: FraudCase, incident: Incident) -> EventBlock:
-    raise NotImplementedError
+    """Tries every card in turn, some of them twice, and spends on those that passed.
+
+    Rows: those of the case's steps, in time order; fewer cards where the population has fewer customers. About
+    half of the tests pass. Spends are the victim's habit times the step's range, drawn towards 1 by difficulty.
+    """
+    rng, population, world = incident.rng, incident.population, incident.population.world
+    cards = victims(incident, case.customers, (case.victim_segment,))
+    home = int(population.country[cards[0]])
+    gang = offender(case, incident, home)
+    moments = step_times(case, incident, int(cards[0]), frozenset(TESTS), 1 + incident.difficulty)
+    counts = [step.count for step in case.steps]
+    step = np.repeat(np.arange(len(counts)), counts)
+    test = np.array([s.kind in TESTS for s in case.steps])[step]
+    n, tests = len(step), int(np.count_nonzero(test))
+
+    tried, passed, codes = _tests(rng, tests, len(cards), spends=n > tests)
+    # Only what passed is worth spending on; a few cards get most of it.
+    live = np.unique(tried[passed])
+    rng.shuffle(live)
+    used = live[: max(1, round(0.7 * (n - tests)))]
+    card = np.concatenate([tried, used[rng.integers(0, len(used), n - tests)] if n > tests else tried[:0]])
+    declined = rng.random(n - tests) > 0.82 + 0.08 * incident.difficulty
+    spend_codes = np.where(declined, rng.choice(SPEND_DECLINES, n - tests), APPROVED)
+    response = np.concatenate([np.where(passed, APPROVED, codes), spend_codes])
+
+    channels = np.array([CHANNELS.index(s.channel) for s in case.steps])[step]
+    shop_country = merchant_country(case, incident, home)
+    shops = _shops(case, incident, channels, test, shop_country)
+    customers = cards[card]
+    low, high = np.array([(s.low, s.high) for s in case.steps])[step].T
+    luck = rng.random(n)
+    of_unit = np.rint((low + luck * (high - low)) * world.unit)
+    whole = np.array([s.kind == "verification" for s in case.steps])[step]
+    of_unit = np.where(whole, np.where(luck < 0.5, low, high) * world.unit, of_unit)
+    # Wide draws are pulled towards the victim's own habit as the difficulty grows.
+    factor = (np.maximum(low, 0.01) * (np.maximum(high, 0.01) / np.maximum(low, 0.01)) ** luck) ** (
+        1 - 0.6 * incident.difficulty
+    )
+    of_habit = np.minimum(population.habit[customers] * factor, population.card_limit[customers])
+    amounts = np.where(test, of_unit, world.snap(rng, of_habit, world.merchant_ending[shops])).astype(np.int64)
+
+    times = np.concatenate(moments)
+    address = rng.integers(0, len(gang.addresses), n)
+    columns = card_payments(
+        population, rng, customers, shops, times, amounts, channels,
+        transaction_type=np.array([TYPES[s.kind] for s in case.steps])[step],
+        card=population.card[customers] + _card_number(rng, population.cards[cards])[card],
+        response_code=response,
+        device=gang.devices[rng.integers(0, len(gang.devices), n)],
+        ip=gang.addresses[address],
+        ip_country=gang.address_country[address],
+        latitude=np.full(n, gang.latitude),
+        longitude=np.full(n, gang.longitude),
+    )  # fmt: skip
+    # Whoever holds a stolen number cannot answer a challenge: what was challenged and passed was not challenged.
+    challenged = (columns["authentication"] == CHALLENGE) & (response == APPROVED)
+    columns["authentication"] = np.where(challenged, FRICTIONLESS, columns["authentication"])
+    alert, claim = between(rng, 600, 8 * 3600, n), between(rng, 6 * 3600, 9 * 86_400, n)
+    return EventBlock.of(
+        n,
+        columns
+        | {
+            "is_fraud": True,
+            "case_step": step,
+            "incident": incident.number,
+            "label_delay_s": np.where(test, alert, claim).astype(np.int64),
+        },
+    )
+
+
+def _tests(rng: np.random.Generator, tests: int, cards: int, *, spends: bool) -> tuple[Array, Array, Array]:
+    """For each test in order: the card (numbered as they are first tried), whether it passed, its decline code.
+
+    A card that passed is tried again less often than one that did not; if anything is to be spent, one passes.
+    """
+    again = rng.random(tests) < 0.1
+    again[0] = False
+    known = np.minimum(np.cumsum(~again), cards)  # cards tried up to and including this test
+    again |= np.cumsum(~again) > cards
+    live = rng.random(cards) < rng.normal(0.56, 0.05)
+    pick = (rng.random(tests) * known).astype(np.int64)
+    other = (rng.random(tests) * known).astype(np.int64)
+    card = np.where(again, np.where(live[pick], other, pick), known - 1)
+    # A second look sometimes succeeds where the first failed: funds arrived, another expiry date was guessed.
+    passed = np.where(live[card], rng.random(tests) < 0.96, again & (rng.random(tests) < 0.3))
+    if spends and not passed.any():
+        passed[0] = True
+    return card, passed, rng.choice(TEST_DECLINES, cards, p=TEST_DECLINE_SHARES)[card]
+
+
+def _card_number(rng: np.random.Generator, cards: Array) -> Array:
+    """Which of each customer's cards was stolen, counted from 0."""
+    return (rng.random(len(cards)) * cards).astype(np.int64)
+
+
+def _shops(case: FraudCase, incident: Incident, channels: Array, test: Array, country: int | None) -> Array:
+    """Merchant positions: tests stay with one or a few shops of the case's category, spends go for resale goods."""
+    rng, world = incident.rng, incident.population.world
+    shops = np.zeros(len(test), dtype=np.int64)
+    pos = channels == CHANNELS.index("pos")
+    for here, online in ((pos, False), (~pos, True)):
+        trying = np.flatnonzero(test & here)
+        if len(trying):
+            few = gang_merchants(
+                incident, min(max(case.outsiders, 1), 4), online=online, mcc=case.merchant_category, country=country
+            )
+            shops[trying] = few[(rng.random(len(trying)) ** 1.7 * len(few)).astype(np.int64)]
+        buying = np.flatnonzero(~test & here)
+        for part, mcc in zip(np.array_split(buying, 2), rng.choice(RESALE_GOODS, 2), strict=True):
+            if len(part):
+                shops[part] = world.pick_merchants(rng, len(part), online=online, mcc=str(mcc), country=country)
+    return shops
 
 
 SCENARIO = Scenario(

@@ -1,0 +1,30 @@
+"""Stage 3: simulated rows become transactions: identifiers, money, time order."""
+
+import dagster as dg
+
+from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.domain.streams import RowStream
+from sgf_pipeline.formatting import clean
+from sgf_pipeline.partitions import shards
+from sgf_pipeline.resources.identity import IdentityResource
+from sgf_pipeline.resources.lake import LakeResource
+
+FORMATTING_VERSION = "1"
+
+
+@dg.asset(
+    group_name="post_processing",
+    partitions_def=shards,
+    io_manager_key="stage_files",
+    code_version=FORMATTING_VERSION,
+    kinds={"pyarrow", "parquet"},
+    owners=["team:fraud-data"],
+    description="Formatted rows in time order: salted identifiers, decimal money, merchants by name and place.",
+)
+def clean_transactions(
+    context: dg.AssetExecutionContext, raw_transactions: RowStream, lake: LakeResource, identity: IdentityResource
+) -> RowStream:
+    """The same rows in public words."""
+    with failing_plainly():
+        shard = shard_of(context, lake)
+        return clean(raw_transactions, shard.request.content, identity.identifiers(shard.request, shard.scenario))

@@ -1,0 +1,66 @@
+"""Stage 1: the model writes the shard's fraud cases. The only asset that needs the language model."""
+
+import dagster as dg
+
+from sgf_pipeline.assets.generation_request import generation_request
+from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.domain.streams import RowStream
+from sgf_pipeline.llm.briefs import draw_briefs
+from sgf_pipeline.llm.recorded import record
+from sgf_pipeline.llm.writer import PROMPT_VERSION
+from sgf_pipeline.partitions import BATCH_TO_SHARDS, shards
+from sgf_pipeline.resources.lake import LakeResource
+from sgf_pipeline.resources.llm import LLMResource
+from sgf_pipeline.scenarios import scenario
+from sgf_pipeline.simulation import cases_needed
+
+
+@dg.asset(
+    group_name="generation",
+    partitions_def=shards,
+    deps=[dg.AssetDep(generation_request, partition_mapping=BATCH_TO_SHARDS)],
+    io_manager_key="stage_files",
+    code_version=f"prompt-{PROMPT_VERSION}",
+    kinds={"llm", "parquet"},
+    owners=["team:fraud-data"],
+    description="The model's plans of the shard's frauds: short, schema-bound, one a row, with their briefs.",
+)
+def fraud_cases(context: dg.AssetExecutionContext, lake: LakeResource, llm: LLMResource) -> dg.Output[RowStream]:
+    """Draw briefs by the seed, let the model write, record what it wrote."""
+    with failing_plainly():
+        shard = shard_of(context, lake)
+        content = shard.request.content
+        wanted = cases_needed(shard.scenario, shard.counts.fraudulent)
+        facts: dict[str, object] = {"cases": wanted, "prompt_version": PROMPT_VERSION}
+        if not wanted:
+            return dg.Output(record([], facts), metadata={"calls": 0, "cache_hits": 0})
+        table = scenario(shard.scenario)
+        writer = llm.writer(content)
+        written = writer.write_cases(
+            draw_briefs(table, wanted, content.seed),
+            iter(draw_briefs(table, len(table.matrix), content.seed, start=wanted)),
+        )
+        usage = writer.usage
+        facts.update(
+            provider=writer.backend.provider,
+            model=writer.backend.name,
+            fingerprint=writer.backend.fingerprint,
+            input_tokens=sum(one.input_tokens for one in written),
+            output_tokens=sum(one.output_tokens for one in written),
+            cost_usd=0.0,
+            structurally_different=len({one.case.signature() for one in written}) / len(written),
+            matrix_cells=len({one.brief.prompt() for one in written}),
+        )
+        return dg.Output(
+            record(written, facts),
+            metadata={
+                "calls": usage.calls,
+                "cache_hits": usage.cache_hits,
+                "input_tokens": usage.input_tokens,
+                "output_tokens": usage.output_tokens,
+                "cost_usd": usage.cost_usd,
+                "valid_at_first_try": usage.first_try_valid,
+                "rejected": dg.MetadataValue.json(usage.rejected),
+                "model_seconds": round(usage.seconds, 3),
+            },
+        )

@@ -1,0 +1,64 @@
+"""Stage 5: the truth becomes labels, and every fraud row says why, in facts that its rows show."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.domain.streams import RowStream
+from sgf_pipeline.llm.recorded import recorded_cases
+from sgf_pipeline.partitions import shards
+from sgf_pipeline.resources.identity import IdentityResource
+from sgf_pipeline.resources.lake import LakeResource
+
+LABELLING_VERSION = "1"
+
+
+@dg.asset(
+    group_name="labelling",
+    partitions_def=shards,
+    io_manager_key="stage_files",
+    code_version=LABELLING_VERSION,
+    check_specs=[
+        dg.AssetCheckSpec(
+            "explanations_true",
+            asset="labelled_transactions",
+            description="every number of every explanation is recomputed from the rows; only frauds have one",
+        )
+    ],
+    kinds={"pandas", "parquet"},
+    owners=["team:fraud-data"],
+    description="The product: transactions with labels, scenario, vector, explanation, evidence, label time.",
+)
+def labelled_transactions(
+    context: dg.AssetExecutionContext,
+    validated_transactions: RowStream,
+    fraud_cases: RowStream,
+    lake: LakeResource,
+    identity: IdentityResource,
+) -> Iterator[Any]:
+    """Add the label columns; explanations that say more than the rows show fail the shard."""
+    from sgf_pipeline.labelling import label  # pandas: a second that only this stage pays
+
+    with failing_plainly():
+        shard = shard_of(context, lake)
+        labelled = label(
+            validated_transactions,
+            recorded_cases(fraud_cases),
+            shard.request.content,
+            shard.scenario,
+            identity.identifiers(shard.request, shard.scenario),
+        )
+    yield dg.AssetCheckResult(
+        passed=not labelled.problems,
+        check_name="explanations_true",
+        metadata={"explained": labelled.explained, "problems": labelled.problems[:20]},
+    )
+    if labelled.problems:
+        raise dg.Failure(
+            description=f"explanations of shard {shard.scenario} are not true of its rows: {labelled.problems[0]}",
+            allow_retries=False,
+        )
+    facts = {**validated_transactions.facts, "model": fraud_cases.facts}
+    yield dg.Output(RowStream(labelled.rows.schema, labelled.rows.read, facts))

@@ -1,0 +1,234 @@
+"""A batch's life outside the rows: its registered request, its receipts, its manifests. What every door calls.
+
+Belongs here: register, load, receipts, manifest, status. Does not belong here: Dagster (doors add the dynamic key
+themselves, right after ``register``), and building shards.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from upath import UPath
+
+from sgf_pipeline import __version__
+from sgf_pipeline.domain.errors import ConflictError, InvalidRequestError, UnknownBatchError, ValidationFailedError
+from sgf_pipeline.domain.request import GenerationRequest, canonical_json, check_batch_id
+from sgf_pipeline.domain.scenario_names import ScenarioName
+from sgf_pipeline.resources.lake import LakeResource
+
+# Every sink that a shard's receipt must name before the shard counts as exported.
+SINKS = ("lake", "warehouse", "stream", "features")
+
+
+def register(lake: LakeResource, request: GenerationRequest) -> GenerationRequest:
+    """Record the request, create-only, and return what is recorded.
+
+    The same content under the same batch_id is fine: the record that was first stays, its delivery included.
+    Raises ``ConflictError`` when the batch_id is taken by other content, ``StorageError`` on an unwritable storage.
+    """
+    path = _request_path(lake, request.batch_id)
+    try:
+        lake.create_bytes(path, request.record().encode())
+    except ConflictError:
+        recorded = load(lake, request.batch_id)
+        if recorded.content != request.content:
+            raise ConflictError(
+                f"batch_id {request.batch_id!r} exists with other content"
+                f" ({_difference(recorded, request)}): choose another batch_id"
+            ) from None
+        return recorded
+    return request
+
+
+def load(lake: LakeResource, batch_id: str) -> GenerationRequest:
+    """The registered request. Raises ``UnknownBatchError`` where there is none."""
+    content = lake.read_bytes(_request_path(lake, check_batch_id(batch_id)))
+    if content is None:
+        raise UnknownBatchError(f"batch_id {batch_id!r} is not registered: run sgf generate, or materialise"
+                                " generation_request with a configuration first")  # fmt: skip
+    return GenerationRequest.from_record(content)
+
+
+def new_batch_id(lake: LakeResource, now: datetime) -> str:
+    """``gen_2025_01_30_143022``, with four hex digits more when that second is taken."""
+    batch_id = now.strftime("gen_%Y_%m_%d_%H%M%S")
+    if lake.exists(_request_path(lake, batch_id)):
+        suffix = hashlib.sha256(f"{batch_id}{now.microsecond}".encode()).hexdigest()[:4]
+        return f"{batch_id}_{suffix}"
+    return batch_id
+
+
+def dataset_folder(lake: LakeResource, request: GenerationRequest) -> UPath:
+    """The batch's folder within the Hive dataset."""
+    return lake.path("datasets", f"tenant={request.content.tenant}", f"batch_id={request.batch_id}")
+
+
+def shard_file(lake: LakeResource, request: GenerationRequest, scenario: ScenarioName) -> UPath:
+    """The one Parquet file of a shard in the exported dataset."""
+    return dataset_folder(lake, request) / f"shard={scenario}" / "part-00000.parquet"
+
+
+def add_to_receipt(
+    lake: LakeResource,
+    request: GenerationRequest,
+    scenario: ScenarioName,
+    data_sha: str,
+    sink: str,
+    state: Mapping[str, Any],
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Note in the shard's receipt that ``sink`` has taken (or skipped) the labelled rows with hash ``data_sha``.
+
+    A receipt of other rows is begun anew. ``facts`` (counts, sums, model) are merged in. Nothing in a receipt
+    depends on the clock, so that building the same shard again leaves the same receipt.
+    """
+    if sink not in SINKS:
+        raise InvalidRequestError(f"sink {sink!r} is unknown: use one of {', '.join(SINKS)}")
+    path = _receipt_path(lake, request, scenario)
+    receipt = lake.read_json(path)
+    if receipt is None or receipt["data_sha"] != data_sha:
+        receipt = {
+            "batch_id": request.batch_id,
+            "scenario": scenario,
+            "content_sha": request.content.content_sha,
+            "data_sha": data_sha,
+            "sinks": {},
+        }
+    receipt["sinks"][sink] = dict(state)
+    receipt.update(facts or {})
+    lake.write_json(path, receipt, owner=request.batch_id)
+
+
+def receipts(lake: LakeResource, request: GenerationRequest) -> dict[ScenarioName, dict[str, Any]]:
+    """The complete receipts of the requested shards: those that name every sink."""
+    found: dict[ScenarioName, dict[str, Any]] = {}
+    for scenario in request.content.scenarios:
+        receipt = lake.read_json(_receipt_path(lake, request, scenario))
+        if (
+            receipt is not None
+            and set(receipt["sinks"]) == set(SINKS)
+            and receipt["content_sha"] == request.content.content_sha
+        ):
+            found[scenario] = receipt
+    return found
+
+
+def receipts_sha(found: Mapping[ScenarioName, Mapping[str, Any]]) -> str:
+    """SHA-256 of a set of receipts: what a manifest is made of, and what tells whether a new one is due."""
+    return hashlib.sha256(canonical_json({name: dict(receipt) for name, receipt in found.items()}).encode()).hexdigest()
+
+
+def newest_manifest(lake: LakeResource, request: GenerationRequest) -> dict[str, Any] | None:
+    """The manifest with the highest number, or None."""
+    numbers = _manifest_numbers(lake, request)
+    if not numbers:
+        return None
+    manifest: dict[str, Any] = lake.read_json(_manifest_path(lake, request, numbers[-1]))
+    return manifest
+
+
+@dataclass(frozen=True)
+class Due:
+    """Whether a batch needs a manifest: all requested shards are there, and differ from the newest manifest's."""
+
+    is_due: bool
+    missing: tuple[ScenarioName, ...]
+    receipts_sha: str
+
+
+def manifest_due(lake: LakeResource, request: GenerationRequest) -> Due:
+    """Compare the receipts with the newest manifest."""
+    found = receipts(lake, request)
+    missing = tuple(name for name in request.content.scenarios if name not in found)
+    sha = receipts_sha(found)
+    newest = newest_manifest(lake, request)
+    return Due(not missing and (newest is None or newest["receipts_sha"] != sha), missing, sha)
+
+
+def write_manifest(lake: LakeResource, request: GenerationRequest) -> dict[str, Any]:
+    """Prove the exact mix, number the manifest, write it, and copy it to ``_manifest.json``; return it.
+
+    The same receipts add nothing: the newest manifest is returned. Raises ``ValidationFailedError`` when shards are
+    missing, when counts differ from the request, or when a file on the lake is not the one of its receipt.
+    """
+    due = manifest_due(lake, request)
+    if due.missing:
+        raise ValidationFailedError(
+            f"batch {request.batch_id!r} lacks receipts of {', '.join(due.missing)}: build these shards first"
+        )
+    newest = newest_manifest(lake, request)
+    if newest is not None and newest["receipts_sha"] == due.receipts_sha:
+        _publish(lake, request, newest)  # a run killed between the two writes is made good here
+        return newest
+    found = receipts(lake, request)
+    _prove(lake, request, found)
+    numbers = _manifest_numbers(lake, request)
+    folder = dataset_folder(lake, request)
+    exported = request.delivery.s3
+    manifest = {
+        "number": (numbers[-1] if numbers else 0) + 1,
+        "batch_id": request.batch_id,
+        "request": request.model_dump(mode="json"),
+        "content_sha": request.content.content_sha,
+        "rows": sum(receipt["rows"] for receipt in found.values()),
+        "fraudulent": sum(receipt["fraudulent"] for receipt in found.values()),
+        "legit": sum(receipt["legit"] for receipt in found.values()),
+        "shards": found,
+        "receipts_sha": due.receipts_sha,
+        "s3_uri": lake.uri(folder) if exported else None,
+        "sgf_version": __version__,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    try:
+        lake.create_json(_manifest_path(lake, request, manifest["number"]), manifest)
+    except ConflictError:
+        # Another run was quicker with this number: if it closed the same receipts its manifest is the one.
+        return write_manifest(lake, request)
+    _publish(lake, request, manifest)
+    return manifest
+
+
+def _publish(lake: LakeResource, request: GenerationRequest, manifest: Mapping[str, Any]) -> None:
+    lake.write_json(dataset_folder(lake, request) / "_manifest.json", manifest, owner=request.batch_id)
+
+
+def _prove(lake: LakeResource, request: GenerationRequest, found: Mapping[ScenarioName, Mapping[str, Any]]) -> None:
+    for name, counts in request.content.shard_counts().items():
+        receipt = found[name]
+        if (receipt["fraudulent"], receipt["legit"]) != (counts.fraudulent, counts.legit):
+            raise ValidationFailedError(
+                f"shard {name} of batch {request.batch_id!r} has {receipt['fraudulent']} frauds and"
+                f" {receipt['legit']} legitimate rows instead of {counts.fraudulent} and {counts.legit}"
+            )
+        if receipt["sinks"]["lake"]["state"] == "done":
+            file = shard_file(lake, request, name)
+            if not lake.exists(file) or lake.sha256(file) != receipt["sinks"]["lake"]["sha256"]:
+                raise ValidationFailedError(
+                    f"file {lake.uri(file)} is not the one that was exported: build shard {name} again"
+                )
+
+
+def _difference(recorded: GenerationRequest, asked: GenerationRequest) -> str:
+    before, after = recorded.content.model_dump(mode="json"), asked.content.model_dump(mode="json")
+    field = next(name for name in before if before[name] != after[name])
+    return f"{field} is {before[field]!r} there and {after[field]!r} here"
+
+
+def _request_path(lake: LakeResource, batch_id: str) -> UPath:
+    return lake.path("requests", f"{batch_id}.json")
+
+
+def _receipt_path(lake: LakeResource, request: GenerationRequest, scenario: ScenarioName) -> UPath:
+    return dataset_folder(lake, request) / "_receipts" / f"{scenario}.json"
+
+
+def _manifest_path(lake: LakeResource, request: GenerationRequest, number: int) -> UPath:
+    return dataset_folder(lake, request) / "_manifests" / f"{number}.json"
+
+
+def _manifest_numbers(lake: LakeResource, request: GenerationRequest) -> list[int]:
+    names = lake.names(dataset_folder(lake, request) / "_manifests")
+    return sorted(int(name[:-5]) for name in names if re.fullmatch(r"[0-9]+\.json", name))

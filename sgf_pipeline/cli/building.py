@@ -1,0 +1,245 @@
+"""``sgf generate``: run a batch's jobs in this process, on the Dagster instance.
+
+Belongs here: the order of the jobs, the progress bar, the closing line. What is built is the assets' work.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import socket
+import sys
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import typer
+
+from sgf_pipeline import batches
+from sgf_pipeline.assets.stage_files import stage_path
+from sgf_pipeline.domain.errors import OUTCOMES, ConfigurationError, SgfError
+from sgf_pipeline.domain.request import GenerationRequest, parse_request
+from sgf_pipeline.domain.scenario_names import ScenarioName
+from sgf_pipeline.partitions import shard_key
+from sgf_pipeline.resources.lake import LakeResource
+from sgf_pipeline.scenarios import scenario
+from sgf_pipeline.settings import Settings, read_settings
+
+HOST_TAG = "sgf/host"
+PID_TAG = "sgf/pid"
+STAGES = 9
+
+
+def build_batch(
+    content: dict[str, Any],
+    delivery: dict[str, Any],
+    *,
+    batch_id: str | None,
+    storage_url: str | None,
+    as_json: bool,
+) -> None:
+    """Register the request, build every shard, close the batch, print the result.
+
+    Raises any ``SgfError``; nothing is registered when the request is not valid or the storage not writable.
+    """
+    began = time.perf_counter()
+    settings = read_settings(**({"sgf_storage_url": storage_url} if storage_url else {}))
+    lake = LakeResource(url=settings.storage_url, s3_endpoint_url=settings.s3_endpoint_url)
+    request = parse_request(batch_id or "gen_0", content, delivery)
+    for name in request.content.scenarios:
+        scenario(name)
+    lake.check_writable()
+    if batch_id is None:
+        request = parse_request(batches.new_batch_id(lake, datetime.now(UTC)), content, delivery)
+    with open_instance(settings) as instance:
+        request = batches.register(lake, request)
+        instance.add_dynamic_partitions("batch_id", [request.batch_id])
+        typer.echo(f"batch {request.batch_id}, seed {request.content.seed}", err=True)
+        usage = _run_jobs(settings, instance, lake, request)
+    manifest = batches.newest_manifest(lake, request)
+    if manifest is None:
+        raise ConfigurationError(f"batch {request.batch_id!r} ended without a manifest: run the command again")
+    result = {
+        "batch_id": request.batch_id,
+        "generated": manifest["rows"],
+        "fraudulent": manifest["fraudulent"],
+        "legit": manifest["legit"],
+        "s3_uri": manifest["s3_uri"],
+        "latency_ms": round((time.perf_counter() - began) * 1000),
+        "seed": request.content.seed,
+        "model": usage,
+        "manifest": manifest["number"],
+    }
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    typer.echo(f"{result['generated']:,} transactions, {result['fraudulent']:,} fraudulent, in"
+               f" {result['latency_ms'] / 1000:.1f} s")  # fmt: skip
+    for name, counts in request.content.shard_counts().items():
+        typer.echo(f"  {name:<18} {counts.rows:>9,} rows {counts.fraudulent:>8,} fraudulent")
+    typer.echo(f"  model {usage['name']}: {usage['calls']} calls, {usage['cache_hits']} answers from the cache")
+    typer.echo(f"dataset: {result['s3_uri'] or 'not exported (--no-s3)'}")
+    typer.echo("read it: pandas.read_parquet(<that folder>)")
+
+
+@contextlib.contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance of ``DAGSTER_HOME``, with runs of dead ``sgf`` processes on this host closed."""
+    home = settings.dagster_home.expanduser().resolve()
+    prepare_home(home)
+    os.environ["DAGSTER_HOME"] = str(home)
+    with dg.DagsterInstance.get() as instance:
+        _close_stale_runs(instance, LakeResource(url=settings.storage_url, s3_endpoint_url=settings.s3_endpoint_url))
+        yield instance
+
+
+def prepare_home(home: Path) -> None:
+    """Make the instance's folder; give it the project's ``dagster.yaml`` where it has none."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        ours = Path.cwd() / "dagster.yaml"
+        if ours.is_file() and not (home / "dagster.yaml").exists():
+            shutil.copyfile(ours, home / "dagster.yaml")
+    except OSError as error:
+        raise ConfigurationError(
+            f"DAGSTER_HOME {str(home)!r} cannot be used ({error.strerror}): set it to a writable folder"
+        ) from error
+
+
+def _close_stale_runs(instance: dg.DagsterInstance, lake: LakeResource) -> None:
+    unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
+    for run in instance.get_runs(dg.RunsFilter(tags={HOST_TAG: socket.gethostname()}, statuses=unfinished)):
+        pid = int(run.tags.get(PID_TAG, "0"))
+        if pid and not _is_alive(pid):
+            instance.report_run_failed(run, "the process that ran it is gone")
+            lake.sweep(run.run_id)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _run_jobs(
+    settings: Settings, instance: dg.DagsterInstance, lake: LakeResource, request: GenerationRequest
+) -> dict[str, Any]:
+    from sgf_pipeline.definitions import build_definitions
+
+    definitions = build_definitions(settings)
+    tags = {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid())}
+    usage: dict[str, Any] = {
+        "provider": request.content.provider,
+        "name": "none",
+        "calls": 0,
+        "cache_hits": 0,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cost_usd": 0.0,
+    }
+    with _quiet_dagster(), _progress(len(request.content.scenarios) * STAGES + 2) as advance:
+        _execute(definitions, instance, "register_batch", request.batch_id, tags, advance, "request")
+        for name in request.content.scenarios:
+            result = _execute(
+                definitions, instance, "build_shard", shard_key(request.batch_id, name), tags, advance, name
+            )
+            _add_usage(usage, result, lake, request, name)
+        _execute(definitions, instance, "close_batch", request.batch_id, tags, advance, "manifest")
+    return usage
+
+
+def _execute(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job: str,
+    partition_key: str,
+    tags: dict[str, str],
+    advance: Callable[[str], None],
+    what: str,
+) -> dg.ExecuteInProcessResult:
+    """One run, in this process. Raises the error of ours that failed it."""
+    run_id = str(uuid.uuid4())
+
+    def on_event(entry: dg.EventLogEntry, _cursor: str) -> None:
+        event = entry.dagster_event
+        if event is not None and (event.is_step_success or event.is_step_skipped):
+            advance(f"{what}: {event.step_key}")
+
+    instance.add_event_listener(run_id, on_event)
+    result = definitions.resolve_job_def(job).execute_in_process(
+        partition_key=partition_key, instance=instance, tags=tags, run_id=run_id, raise_on_error=False
+    )
+    if not result.success:
+        raise _first_failure(result)
+    return result
+
+
+def _first_failure(result: dg.ExecuteInProcessResult) -> SgfError:
+    classes = {cls.__name__: cls for cls in OUTCOMES}
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            failure = data.user_failure_data
+            if failure is not None:
+                named = failure.metadata.get("error")
+                return classes.get(str(named.value) if named else "", SgfError)(failure.description)
+            cause = data.error.cause or data.error if data.error else None
+            return SgfError(f"step {event.step_key} broke: {cause.message.strip() if cause else 'no message'}")
+    return SgfError(f"run {result.run_id} failed: see it in the web interface")
+
+
+def _add_usage(
+    usage: dict[str, Any],
+    result: dg.ExecuteInProcessResult,
+    lake: LakeResource,
+    request: GenerationRequest,
+    scenario_name: ScenarioName,
+) -> None:
+    """Add what the model did for one shard, as its asset reported it."""
+    facts = lake.read_rows(stage_path(lake, "fraud_cases", request.batch_id, scenario_name)).facts
+    usage["name"] = facts.get("model", usage["name"])
+    for event in result.get_asset_materialization_events():
+        materialization = event.materialization
+        if materialization.asset_key.path[-1] == "fraud_cases":
+            for name in ("calls", "cache_hits", "input_tokens", "output_tokens", "cost_usd"):
+                if name in materialization.metadata:
+                    usage[name] += materialization.metadata[name].value
+
+
+@contextlib.contextmanager
+def _quiet_dagster() -> Iterator[None]:
+    """Dagster's own log lines and notices would drown the progress bar; the run keeps them all."""
+    logger = logging.getLogger("dagster")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr where that is a terminal; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda what: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<44}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=total)
+        yield lambda what: bar.update(task, advance=1, description=what)

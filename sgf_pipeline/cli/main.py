@@ -1,0 +1,130 @@
+"""``sgf``: the commands, their options, and how an error leaves the program.
+
+Belongs here: option names and help. Imports of anything heavy happen inside a command, so that ``sgf --help``
+answers at once.
+"""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from sgf_pipeline.domain.errors import SgfError, outcome_of
+
+app = typer.Typer(
+    name="sgf",
+    help="Labelled synthetic fraud datasets: a language model writes the crime, a simulator lets it happen.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+cases_app = typer.Typer(help="The model's fraud cases.", no_args_is_help=True)
+app.add_typer(cases_app, name="cases")
+
+# What a first try asks for: a month of a small French bank.
+DEFAULT_COUNT = 1000
+DEFAULT_RATIO = 0.1
+DEFAULT_DAYS = 30
+
+
+@app.command()
+def generate(
+    count: Annotated[int | None, typer.Option("--count", "-c", help=f"transactions in all [{DEFAULT_COUNT}]")] = None,
+    fraud_ratio: Annotated[
+        float | None, typer.Option("--fraud-ratio", "-r", help=f"share of frauds, 0 to 1 [{DEFAULT_RATIO}]")
+    ] = None,
+    scenarios: Annotated[str | None, typer.Option(help="names with commas between them [all that are built]")] = None,
+    currency: Annotated[str | None, typer.Option(help="ISO 4217 code [EUR]")] = None,
+    countries: Annotated[str | None, typer.Option(help="ISO 3166 codes with commas between them [FR]")] = None,
+    start_date: Annotated[str | None, typer.Option(help="first moment, ISO 8601 [30 days ago]")] = None,
+    end_date: Annotated[str | None, typer.Option(help="last moment, ISO 8601 [yesterday]")] = None,
+    seed: Annotated[int | None, typer.Option(help="0 or more [random, printed and recorded]")] = None,
+    population_seed: Annotated[int | None, typer.Option(help="the same customers in every batch [the seed]")] = None,
+    population_size: Annotated[int | None, typer.Option(help="customers a shard [implied]")] = None,
+    difficulty: Annotated[float | None, typer.Option(help="0 (easy to find) to 1 [0.5]")] = None,
+    language: Annotated[str | None, typer.Option(help="of the explanations: en or fr [en]")] = None,
+    batch_id: Annotated[str | None, typer.Option(help="a name of your own [gen_<date>_<time>]")] = None,
+    tenant: Annotated[str | None, typer.Option(help="whose batch it is [default]")] = None,
+    storage_url: Annotated[str | None, typer.Option(help="folder or s3://bucket/prefix [SGF_STORAGE_URL]")] = None,
+    no_save: Annotated[bool, typer.Option("--no-save", help="do not load the warehouse")] = False,
+    no_s3: Annotated[bool, typer.Option("--no-s3", help="do not export the dataset's files")] = False,
+    no_kafka: Annotated[bool, typer.Option("--no-kafka", help="do not publish to Kafka")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print the result as one JSON line, and nothing else")
+    ] = False,
+) -> None:
+    """Build one batch of labelled transactions through Dagster, in this process."""
+    import secrets
+
+    from sgf_pipeline.cli import questions
+    from sgf_pipeline.cli.building import build_batch
+    from sgf_pipeline.scenarios import SCENARIOS
+
+    asked: dict[str, Any] = {
+        "count": count,
+        "fraud_ratio": fraud_ratio,
+        "scenarios": _listed(scenarios),
+        "currency": currency,
+        "countries": _listed(countries),
+        "start_date": start_date,
+        "end_date": end_date,
+        "seed": seed,
+    }
+    if len(sys.argv) == 2 and sys.stdin.isatty() and sys.stderr.isatty():
+        asked = questions.ask(asked, DEFAULT_COUNT, DEFAULT_RATIO, tuple(SCENARIOS))
+    last_midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    defaults: dict[str, Any] = {
+        "count": DEFAULT_COUNT,
+        "fraud_ratio": DEFAULT_RATIO,
+        "scenarios": tuple(SCENARIOS),
+        "currency": "EUR",
+        "countries": ("FR",),
+        "start_date": (last_midnight - timedelta(days=DEFAULT_DAYS)).isoformat(),
+        "end_date": (last_midnight - timedelta(seconds=1)).isoformat(),
+        "seed": None,
+    }
+    content = {name: defaults[name] if value is None else value for name, value in asked.items()}
+    if content["seed"] is None:
+        content["seed"] = secrets.randbelow(2**31)
+    optional = {
+        "tenant": tenant,
+        "population_seed": population_seed,
+        "population_size": population_size,
+        "difficulty": difficulty,
+        "language": language,
+    }
+    content.update({name: value for name, value in optional.items() if value is not None})
+    delivery = {"save": not no_save, "s3": not no_s3, "kafka": not no_kafka, "requested_by": "cli"}
+    build_batch(content, delivery, batch_id=batch_id, storage_url=storage_url, as_json=as_json)
+
+
+@cases_app.command("show")
+def show_cases(
+    scenario: Annotated[str, typer.Option(help="one scenario")],
+    batch_id: Annotated[str | None, typer.Option(help="the cases of a batch; new ones when absent")] = None,
+    count: Annotated[int, typer.Option("--count", "-c", min=1, max=500, help="how many")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="of new cases")] = 0,
+    storage_url: Annotated[str | None, typer.Option(help="folder or s3://bucket/prefix [SGF_STORAGE_URL]")] = None,
+) -> None:
+    """Print fraud cases as an analyst would tell them."""
+    from sgf_pipeline.cli.showing import show
+
+    show(scenario, batch_id=batch_id, count=count, seed=seed, storage_url=storage_url)
+
+
+def _listed(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def main() -> None:
+    """Run the command; an error of ours is one sentence on stderr and its exit code."""
+    try:
+        app()
+    except SgfError as error:
+        typer.echo(f"sgf: {error}", err=True)
+        raise SystemExit(outcome_of(error).exit_code) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The only place that puts the parts together."""
+
+from typing import Any
+
+import dagster as dg
+
+from sgf_pipeline.assets import ALL_ASSETS
+from sgf_pipeline.assets.stage_files import StageFiles
+from sgf_pipeline.jobs import JOBS
+from sgf_pipeline.resources.identity import IdentityResource
+from sgf_pipeline.resources.lake import LakeResource
+from sgf_pipeline.resources.llm import LLMResource
+from sgf_pipeline.sensors import manifest_sensor
+from sgf_pipeline.settings import Settings, read_settings
+
+
+def build_definitions(settings: Settings | None = None, **resources: Any) -> dg.Definitions:
+    """The code location. ``resources`` replace those made from the settings, by name."""
+    settings = settings or read_settings()
+    lake = resources.get("lake") or LakeResource(url=settings.storage_url, s3_endpoint_url=settings.s3_endpoint_url)
+    made: dict[str, Any] = {
+        "lake": lake,
+        "stage_files": StageFiles(lake=lake),
+        "identity": IdentityResource(),
+        "llm": LLMResource(
+            cache_dir=str(settings.sgf_cache_dir),
+            peft_base=settings.sgf_peft_base,
+            peft_adapter=settings.sgf_peft_adapter,
+        ),
+        **resources,
+    }
+    return dg.Definitions(
+        assets=list(ALL_ASSETS),
+        jobs=list(JOBS),
+        sensors=[manifest_sensor],
+        resources=made,
+        # one process a run: steps of a shard follow one another, and starting a process costs more than most steps
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions()

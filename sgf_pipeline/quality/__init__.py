@@ -1,0 +1,1 @@
+"""Proofs about rows: gates, and later realism, shortcut audit, detectors and the report."""

@@ -1,0 +1,65 @@
+"""The only reader of SGF's environment variables.
+
+Belongs here: names, defaults and checks of settings. Nothing else in the package reads ``os.environ``; every part
+gets what it needs as an argument or from a Dagster resource that ``definitions`` builds from these settings.
+"""
+
+import hashlib
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sgf_pipeline.domain.errors import ConfigurationError
+
+# Public on purpose: it makes a laptop's batches reproducible. Anyone can recompute identifiers made with it.
+DEVELOPMENT_SALT = "sgf-development-salt"
+
+
+class Settings(BaseSettings):
+    """Environment variables (upper case), or the same names in a ``.env`` file in the current folder."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
+
+    sgf_storage_url: str = Field(default="sgf_data", description="folder or s3://bucket/prefix of all files")
+    dagster_home: Path = Field(default=Path(".dagster_home"), description="Dagster's instance")
+    sgf_id_salt: SecretStr = Field(default=SecretStr(DEVELOPMENT_SALT), description="key of all identifiers")
+    sgf_cache_dir: Path = Field(default=Path(".sgf_cache"), description="the model's answers, kept between runs")
+    sgf_peft_base: str | None = Field(default=None, description="folder of a causal LM; the bundled one by default")
+    sgf_peft_adapter: str | None = Field(default=None, description="folder of LoRA adapters, one subfolder a scenario")
+    s3_endpoint_url: str | None = Field(default=None, description="for MinIO, SeaweedFS and other S3 servers")
+
+    @property
+    def storage_url(self) -> str:
+        """Where files lie: an absolute path, or the s3:// URL as given."""
+        if "://" in self.sgf_storage_url:
+            return self.sgf_storage_url.rstrip("/")
+        return str(Path(self.sgf_storage_url).expanduser().resolve())
+
+    @property
+    def salt_fingerprint(self) -> str:
+        """First 12 hex digits of the salt's SHA-256: tells two salts apart without giving one away."""
+        return hashlib.sha256(self.sgf_id_salt.get_secret_value().encode()).hexdigest()[:12]
+
+    def check(self) -> "Settings":
+        """Raise ``ConfigurationError`` where settings contradict one another; return self."""
+        scheme = self.storage_url.split("://")[0] if "://" in self.storage_url else "file"
+        if scheme not in ("file", "s3"):
+            raise ConfigurationError(
+                f"SGF_STORAGE_URL {self.sgf_storage_url!r} is not supported: use a folder or s3://bucket/prefix"
+            )
+        if scheme == "s3" and self.sgf_id_salt.get_secret_value() == DEVELOPMENT_SALT:
+            raise ConfigurationError(
+                "SGF_ID_SALT is not set, but SGF_STORAGE_URL is shared storage: set SGF_ID_SALT to a secret of your own"
+            )
+        return self
+
+
+def read_settings(**overrides: str) -> Settings:
+    """Settings from the environment, with overrides given on a command line. Raises ``ConfigurationError``."""
+    try:
+        return Settings.model_validate({**Settings().model_dump(), **overrides}).check()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "settings"
+        raise ConfigurationError(f"{name} is not valid: {first['msg']}") from None

@@ -1,0 +1,147 @@
+"""What a customer keeps doing from batch to batch: favourite shops, standing payments, subscriptions.
+
+Belongs here: habits, drawn like the customers from the population seed alone, in the same blocks. Does not belong
+here: single events.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sgf_pipeline.domain.randomness import rng
+from sgf_pipeline.population.customers import BLOCK, SEGMENTS, Population
+from sgf_pipeline.population.filling import company_accounts, external_accounts
+
+Array = NDArray[Any]
+
+FAVOURITES = 14
+SUBSCRIPTIONS = 3
+EMPLOYERS = 4000  # a country
+UTILITIES = 60  # a country
+
+# Trades that sell by the month: telecoms, streaming, media, software, boxes, fitness.
+SUBSCRIPTION_MCCS = ("4814", "4899", "5815", "5817", "5818", "5968", "7997")
+
+# By segment: who is paid on this account, and who pays rent or a mortgage from it.
+_PAID = (0.55, 0.90, 0.93, 0.94, 0.75)
+_RENTS = (0.50, 0.62, 0.60, 0.30, 0.45)
+
+
+@dataclass(frozen=True)
+class Habits:
+    """One block's customers; ``n`` rows each. Amounts in minor units, days of the month 1 to 31."""
+
+    first: int  # the block's first customer
+    favourites: Array  # (n, FAVOURITES) merchant positions, dearest first
+    loyalty: Array  # share of purchases made at favourites
+    online: Array  # share of purchases made online
+    laptop: Array  # bool: shops online on a second device
+    # Standing items, (n, kinds): amount 0 where there is none
+    item_amount: Array
+    item_day: Array
+    item_minute: Array  # local minutes after midnight
+    item_account: Array  # counterparty key, -1 for subscriptions
+    item_merchant: Array  # merchant position, -1 for the others
+
+
+# Columns of the standing items, in order.
+ITEMS = ("salary", "second_salary", "rent", "bill", "second_bill", "savings", "support") + (
+    "subscription",
+) * SUBSCRIPTIONS
+
+
+def habits(population: Population, number: int) -> Habits:
+    """The habits of block ``number`` (customers ``number * BLOCK`` on)."""
+    world = population.world
+    random = rng(population.population_seed, "habits", population.scenario, number)
+    first = number * BLOCK
+    n = min(BLOCK, population.size - first)
+    here = slice(first, first + n)
+    customers = np.arange(first, first + n)
+    country, city = population.country[here], population.city[here]
+    income, segment, activity = population.income[here], population.segment[here], population.activity[here]
+
+    def luck(*shape: int) -> Array:
+        """Drawn for the whole block, so that a customer's habits do not depend on the population's size."""
+        return np.asarray(random.random((BLOCK, *shape))[:n])
+
+    online = np.clip(0.32 + 0.16 * np.sqrt(2) * (luck() + luck() + luck() - 1.5), 0.03, 0.85)
+    far = luck(FAVOURITES) < online[:, None]
+    which = luck(FAVOURITES)
+    favourites = world.in_city(which.ravel(), np.repeat(city, FAVOURITES)).reshape(which.shape)
+    for index in np.unique(country):
+        rows = far & (country == index)[:, None]
+        favourites[rows] = world.from_pool(which[rows], online=True, country=int(index))
+
+    # Small accounts are second accounts: few standing payments go over them.
+    main = luck() < np.minimum(1.0, activity / 11)
+    unit, euro = world.unit, world.eur
+    split = luck() < 0.03
+    salary = np.where(main & (luck() < np.array(_PAID)[segment]), income + (luck() * 100).astype(np.int64), 0)
+    first_part = np.where(split, salary * 6 // 10, salary)
+    rent = np.rint(income * (0.18 + 0.2 * luck()) / (5 * unit)).astype(np.int64) * 5 * unit
+    bill = np.rint(np.exp(np.log(46 * euro) + 0.6 * _normal(luck())) / (unit // 100)).astype(np.int64) * (unit // 100)
+    second_bill = np.rint(24 * euro * (0.4 + 1.8 * luck()) / (unit // 100)).astype(np.int64) * (unit // 100)
+    savings = np.maximum(np.rint(income * (0.02 + 0.12 * luck()) / (25 * unit)), 1).astype(np.int64) * 25 * unit
+    support = np.maximum(np.rint(120 * euro * np.exp(0.6 * _normal(luck())) / (10 * unit)), 1).astype(np.int64) * 10
+    amounts = [
+        first_part,
+        salary - first_part,
+        np.where(main & (luck() < np.array(_RENTS)[segment]), rent, 0),
+        np.where(main & (luck() < 0.55), bill, 0),
+        np.where(main & (luck() < 0.25), second_bill, 0),
+        np.where(main & (luck() < 0.22), savings, 0),
+        np.where(main & (luck() < 0.10), support * unit, 0),
+    ]
+    pool = np.flatnonzero(np.isin(world.merchant_mcc, SUBSCRIPTION_MCCS) & world.merchant_online & world.merchant_home)
+    if not len(pool):
+        pool = world.pool(online=True)[0]
+    # Half of all subscriptions go to the few large providers: square the popularity.
+    weight = np.cumsum(world.merchant_popularity[pool] ** 1.3)
+    services = pool[np.searchsorted(weight / weight[-1], luck(SUBSCRIPTIONS), side="right").clip(0, len(pool) - 1)]
+    price = np.maximum(np.rint(world.merchant_price[services] * (0.8 + 0.4 * luck(SUBSCRIPTIONS)) / unit), 1)
+    fees = price.astype(np.int64) * unit - np.where(luck(SUBSCRIPTIONS) < 0.75, unit // 100, 0)
+    wanted = luck(SUBSCRIPTIONS) < np.minimum(0.75, activity / 30)[:, None]
+    payday = np.where(
+        segment == SEGMENTS.index("senior"), 1 + (luck() * 3).astype(int), np.array([25, 26, 27, 28, 30, 31, 1, 15])[(luck() * 8).astype(int)]
+    )
+    day_luck = luck(len(ITEMS))
+    days = 1 + (day_luck * 28).astype(np.int64)
+    days[:, 0], days[:, 1] = payday, payday % 28 + 1
+    days[:, 2] = 1 + (day_luck[:, 2] * 5).astype(np.int64)
+    # Batches of the banks run in the early morning; subscriptions are charged at any hour of the day.
+    minutes = 330 + (luck(len(ITEMS)) * 330).astype(np.int64)
+    minutes[:, -SUBSCRIPTIONS:] = 300 + (luck(SUBSCRIPTIONS) * 1100).astype(np.int64)
+    nobody = np.full(n, -1)
+    accounts = [
+        company_accounts(country, (EMPLOYERS * luck() ** 2).astype(np.int64)),
+        company_accounts(country, (EMPLOYERS * luck() ** 2).astype(np.int64)),
+        external_accounts(customers, 0),
+        company_accounts(country, EMPLOYERS + (UTILITIES * luck() ** 2).astype(np.int64)),
+        company_accounts(country, EMPLOYERS + (UTILITIES * luck() ** 2).astype(np.int64)),
+        external_accounts(customers, 1),
+        external_accounts(customers, 2),
+        *[nobody] * SUBSCRIPTIONS,
+    ]
+    merchants = np.full((n, len(ITEMS)), -1)
+    merchants[:, -SUBSCRIPTIONS:] = services
+    return Habits(
+        first=first,
+        favourites=favourites,
+        loyalty=np.clip(0.55 + 0.35 * luck(), 0, 1),
+        online=online,
+        laptop=luck() < 0.5,
+        item_amount=np.concatenate([np.stack(amounts, axis=1), np.where(wanted, fees, 0)], axis=1),
+        item_day=days,
+        item_minute=minutes,
+        item_account=np.stack(accounts, axis=1),
+        item_merchant=merchants,
+    )
+
+
+def _normal(luck: Array) -> Array:
+    """A bell-shaped number for each uniform one (logistic, scaled to variance 1): cheap, and enough for prices."""
+    safe = np.clip(luck, 1e-9, 1 - 1e-9)
+    return np.asarray(np.log(safe / (1 - safe)) * 0.5513)

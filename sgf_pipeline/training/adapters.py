@@ -1,0 +1,53 @@
+"""One LoRA adapter a scenario on top of the base.
+
+Belongs here: rank, targets, training and saving one adapter. Does not belong here: the base.
+"""
+
+import time
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from sgf_pipeline.domain.randomness import rng
+from sgf_pipeline.domain.scenario_names import ScenarioName
+from sgf_pipeline.training.corpus import Corpus
+from sgf_pipeline.training.loop import encode, fit, mean_loss
+
+RANK = 16
+BATCH_ROWS = 64
+PEAK_LR = 2e-3
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def train_adapter(
+    scenario: ScenarioName, corpus: Corpus, base_dir: Path, out_dir: Path, steps: int = 1500, seed: int = 0
+) -> dict[str, float]:
+    """Train the scenario's adapter on its part of the corpus, save it in ``out_dir`` (fp16), return the figures.
+
+    Figures: ``parameters``, ``steps``, ``loss_train``, ``loss_held_out`` (nats a token), ``loss_base`` (the held-out
+    loss of the base alone), ``seconds``.
+    """
+    started = time.monotonic()
+    tokenizer = AutoTokenizer.from_pretrained(base_dir, local_files_only=True)
+    base = AutoModelForCausalLM.from_pretrained(base_dir, local_files_only=True, dtype=torch.float32)
+    held_out = encode(tokenizer, corpus.held_out[scenario])
+    base_loss = mean_loss(base, held_out)
+    torch.manual_seed(int(rng(seed, "adapter", scenario).integers(2**31)))
+    model = get_peft_model(
+        base, LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=TARGETS, task_type="CAUSAL_LM")
+    )
+    loss = fit(model, encode(tokenizer, corpus.train[scenario]), steps, PEAK_LR, BATCH_ROWS, seed, f"lora {scenario}")
+    held_out_loss = mean_loss(model, held_out)
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    model.peft_config["default"].base_model_name_or_path = "sgf-mini"  # not the folder it was trained in
+    model.half().save_pretrained(out_dir)
+    return {
+        "parameters": float(trained),
+        "steps": float(steps),
+        "loss_train": loss,
+        "loss_held_out": held_out_loss,
+        "loss_base": base_loss,
+        "seconds": time.monotonic() - started,
+    }

@@ -1,0 +1,147 @@
+"""The door of every batch: what a request accepts, refuses and counts."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sgf_pipeline.domain.errors import InvalidRequestError
+from sgf_pipeline.domain.money import round_half_up, split_largest_remainder, unit_amount
+from sgf_pipeline.domain.request import GenerationRequest, parse_request
+from sgf_pipeline.domain.scenario_names import SCENARIO_NAMES
+
+CONTENT = {
+    "count": 50_000,
+    "fraud_ratio": 0.08,
+    "scenarios": ["money_laundering", "card_testing"],
+    "start_date": "2025-01-01T00:00:00Z",
+    "end_date": "2025-01-31T23:59:59Z",
+    "seed": 12345,
+}
+
+
+def parse(**changes: object) -> GenerationRequest:
+    return parse_request("gen_1", {**CONTENT, **changes}, {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"fraud_ratio": 1.01}, ["fraud_ratio", "1.01"]),
+        ({"fraud_ratio": -0.1}, ["fraud_ratio", "-0.1"]),
+        ({"fraud_ratio": float("nan")}, ["fraud_ratio"]),
+        ({"count": 0}, ["count", "0"]),
+        ({"count": 2.5}, ["count", "2.5"]),
+        ({"scenarios": ["shoplifting"]}, ["shoplifting", "card_testing"]),
+        ({"scenarios": []}, ["scenarios"]),
+        ({"currency": "XYZ"}, ["XYZ", "EUR"]),
+        ({"countries": ["FR", "Germany"]}, ["Germany", "alpha-2"]),
+        ({"countries": []}, ["countries"]),
+        ({"end_date": "2024-12-31T00:00:00Z"}, ["end_date", "2024-12-31", "later than"]),
+        ({"end_date": "2045-12-31T00:00:00Z"}, ["end_date", "days"]),
+        ({"start_date": "yesterday"}, ["start_date", "yesterday"]),
+        ({"tenant": "a/b"}, ["tenant", "a/b"]),
+        ({"seed": -1}, ["seed", "-1"]),
+        ({"weights": {"phishing": 1}}, ["weights", "phishing"]),
+        ({"weights": {"card_testing": 0}}, ["weights"]),
+        ({"colour": "blue"}, ["colour"]),
+    ],
+)
+def test_a_bad_request_is_refused_in_one_sentence_that_names_field_and_value(changes, words):
+    """Guards against a request that fails deep in the simulation, or with a traceback, instead of at the door."""
+    with pytest.raises(InvalidRequestError) as refused:
+        parse(**changes)
+    message = str(refused.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize("batch_id", ["", "ab", "A_batch", "a|b", "a/../b", "a,b", "_x1", "x" * 64, "é_batch"])
+def test_a_malformed_batch_id_is_refused(batch_id):
+    """Guards against keys that Dagster accepts and that break partitions, paths or Hive folders."""
+    with pytest.raises(InvalidRequestError, match="batch_id"):
+        parse_request(batch_id, CONTENT, {})
+
+
+def test_scenarios_come_out_in_canonical_order_and_hash_alike_in_any_order():
+    """Guards against two spellings of one request building two different datasets."""
+    one, other = parse(), parse(scenarios=["card_testing", "money_laundering"])
+    assert one.content.scenarios == ("card_testing", "money_laundering")
+    assert one.content.content_sha == other.content.content_sha
+
+
+def test_delivery_never_changes_the_content_hash():
+    """Guards against a sink switched off giving other data."""
+    quiet = parse_request("gen_1", CONTENT, {"s3": False, "requested_by": "somebody"})
+    assert quiet.content.content_sha == parse().content.content_sha
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"count": 50_001}, {"difficulty": 0.6}, {"tenant": "other"}])
+def test_every_field_of_the_content_changes_the_hash(change):
+    """Guards against a field that is left out of the hash: two datasets would then claim to be one."""
+    assert parse(**change).content.content_sha != parse().content.content_sha
+
+
+def test_a_record_reads_back_and_an_edited_one_is_refused():
+    """Guards against a request file changed by hand building something that its hash denies."""
+    request = parse()
+    assert GenerationRequest.from_record(request.record()) == request
+    edited = json.loads(request.record())
+    edited["content"]["count"] = 10
+    with pytest.raises(InvalidRequestError, match="content_sha"):
+        GenerationRequest.from_record(json.dumps(edited))
+
+
+def test_population_seed_follows_the_seed():
+    """Guards against customers that stay the same although the user asked for another seed."""
+    assert parse(seed=7).content.population_seed == 7
+    assert parse(seed=7, population_seed=3).content.population_seed == 3
+
+
+def test_the_demonstration_request_splits_as_promised():
+    """Guards the counts that the README shows."""
+    counts = parse().content.shard_counts()
+    assert {name: (c.rows, c.fraudulent) for name, c in counts.items()} == {
+        "card_testing": (25_000, 2_000),
+        "money_laundering": (25_000, 2_000),
+    }
+    odd = parse(count=50_001).content.shard_counts()
+    assert sum(c.rows for c in odd.values()) == 50_001
+    assert sum(c.fraudulent for c in odd.values()) == 4_000
+
+
+@given(
+    count=st.integers(1, 10**7),
+    ratio=st.decimals(0, 1, places=4).map(float),
+    scenarios=st.lists(st.sampled_from(SCENARIO_NAMES), min_size=1, unique=True),
+)
+def test_counts_are_exact_for_any_request(count, ratio, scenarios):
+    """Guards against rounding that loses or invents a row somewhere between request and shards."""
+    content = parse(count=count, fraud_ratio=ratio, scenarios=scenarios).content
+    counts = content.shard_counts()
+    assert sum(c.rows for c in counts.values()) == count
+    assert sum(c.fraudulent for c in counts.values()) == round_half_up(Decimal(count) * Decimal(str(ratio)))
+    for part in ("fraudulent", "legit"):
+        sizes = [getattr(c, part) for c in counts.values()]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_largest_remainder_follows_weights_and_gives_ties_to_the_first():
+    """Guards against ties that depend on hashing or on the order of a set."""
+    assert split_largest_remainder(10, {"a": 1, "b": 1, "c": 1}) == {"a": 4, "b": 3, "c": 3}
+    assert split_largest_remainder(7, {"a": 0.1, "b": 0.2, "c": 0}) == {"a": 2, "b": 5, "c": 0}
+    with pytest.raises(ValueError, match="positive sum"):
+        split_largest_remainder(1, {"a": 0})
+
+
+def test_half_a_fraud_rounds_up():
+    """Guards against banker's rounding, which would round 0.5 down and 1.5 up."""
+    assert [parse(count=n, fraud_ratio=0.5).content.fraudulent for n in (1, 3, 5)] == [1, 2, 3]
+
+
+def test_unit_amounts_follow_the_currency():
+    """Guards against testing cards with 1 yen."""
+    assert [unit_amount(code) for code in ("EUR", "USD", "JPY", "KRW")] == [1, 1, 100, 1000]

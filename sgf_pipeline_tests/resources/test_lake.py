@@ -1,0 +1,129 @@
+"""The lake: whole files or none, equal rows as equal bytes."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sgf_pipeline.domain.errors import ConflictError, StorageError
+from sgf_pipeline.domain.schema import WORD
+from sgf_pipeline.domain.streams import RowStream
+from sgf_pipeline.resources.lake import ROW_GROUP, LakeResource
+
+SCHEMA = pa.schema([pa.field("word", WORD), pa.field("number", pa.float64())])
+
+
+def stream(rows: int, batch: int, facts: dict | None = None) -> RowStream:
+    rng = np.random.default_rng(0)
+    words = rng.choice(np.array(["a", "b", "c", None], dtype=object), rows)
+    numbers = rng.random(rows)
+
+    def read():
+        for at in range(0, rows, batch):
+            piece = pa.array(words[at : at + batch], pa.string()).dictionary_encode()
+            yield pa.record_batch([piece, pa.array(numbers[at : at + batch])], schema=SCHEMA)
+
+    return RowStream(SCHEMA, read, facts or {})
+
+
+@pytest.fixture
+def lake(tmp_path) -> LakeResource:
+    return LakeResource(url=str(tmp_path / "lake"))
+
+
+def test_equal_rows_are_equal_bytes_whatever_the_batches(lake):
+    """Guards against bytes that remember how the rows were cut into batches (row groups, dictionaries)."""
+    rows = 2 * ROW_GROUP + 17
+    hashes = {
+        lake.write_rows(lake.path(f"{batch}.parquet"), stream(rows, batch)).sha256 for batch in (1_009, 65_536, rows)
+    }
+    assert len(hashes) == 1
+    groups = pq.ParquetFile(lake.path("1009.parquet").path).metadata
+    assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [ROW_GROUP, ROW_GROUP, 17]
+
+
+def test_rows_and_facts_come_back_and_can_be_read_twice(lake):
+    """Guards against a stream that is empty the second time, or that loses its facts on the way."""
+    path = lake.path("x", "rows.parquet")
+    written = lake.write_rows(path, stream(1000, 300, {"incidents": 3}))
+    back = lake.read_rows(path)
+    assert back.facts == {"incidents": 3}
+    assert back.schema == SCHEMA
+    first, second = (pa.Table.from_batches(list(back), SCHEMA) for _ in range(2))
+    assert first.equals(second)
+    assert first.num_rows == written.rows == 1000
+    assert lake.sha256(path) == written.sha256
+
+
+def test_no_rows_are_a_readable_file(lake):
+    """Guards against an empty shard that leaves a file nobody can open."""
+    path = lake.path("none.parquet")
+    assert lake.write_rows(path, stream(0, 1)).rows == 0
+    assert list(lake.read_rows(path)) == []
+
+
+def test_a_failing_stream_leaves_nothing_and_keeps_the_old_file(lake):
+    """Guards against half a file under a final name."""
+    path = lake.path("rows.parquet")
+    before = lake.write_rows(path, stream(10, 5)).sha256
+
+    def broken():
+        yield from stream(200_000, 50_000)
+        raise RuntimeError("the simulation broke")
+
+    with pytest.raises(RuntimeError):
+        lake.write_rows(path, RowStream(SCHEMA, broken), owner="run1")
+    assert lake.sha256(path) == before
+    assert [name for _, _, files in os.walk(lake.url) for name in files] == ["rows.parquet"]
+
+
+def test_a_killed_writer_leaves_nothing_under_the_final_name_and_is_swept(lake):
+    """Guards against kill -9 in the middle of a write: no half file, and the rest is found by its owner."""
+    script = f"""
+        import os, signal
+        from sgf_pipeline.resources.lake import LakeResource
+        lake = LakeResource(url={lake.url!r})
+        with lake._writing(lake.path("rows.parquet"), "run1") as sink:
+            sink.write(b"half")
+            sink.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert killed.returncode == -9
+    assert lake.names(lake.root) == [".tmp"]
+    lake.sweep("run1")
+    assert lake.names(lake.path(".tmp")) == []
+
+
+def test_create_only_files_are_never_replaced(lake):
+    """Guards against a second registration that overwrites the first."""
+    path = lake.path("requests", "a.json")
+    lake.create_bytes(path, b"first")
+    with pytest.raises(ConflictError):
+        lake.create_bytes(path, b"second")
+    assert lake.read_bytes(path) == b"first"
+
+
+def test_an_unwritable_storage_is_one_sentence_with_the_remedy(tmp_path):
+    """Guards against a traceback, or a run that only fails after the model was paid for."""
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StorageError, match="SGF_STORAGE_URL") as refused:
+        LakeResource(url=str(tmp_path / "file")).check_writable()
+    assert "\n" not in str(refused.value)
+
+
+def test_checking_leaves_nothing_behind(lake):
+    """Guards against probe files in a user's bucket."""
+    lake.check_writable()
+    assert [name for _, _, files in os.walk(lake.url) for name in files] == []
+
+
+def test_a_missing_stage_says_what_to_build(lake):
+    """Guards against a FileNotFoundError from deep inside a library."""
+    with pytest.raises(StorageError, match="build the asset"):
+        lake.read_rows(lake.path("nothing.parquet"))

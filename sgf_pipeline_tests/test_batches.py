@@ -1,0 +1,114 @@
+"""A batch's records: registration, receipts, manifests."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from sgf_pipeline import batches
+from sgf_pipeline.domain.errors import ConflictError, InvalidRequestError, UnknownBatchError, ValidationFailedError
+from sgf_pipeline.domain.request import GenerationRequest, parse_request
+from sgf_pipeline.resources.lake import LakeResource
+
+CONTENT = {
+    "count": 10,
+    "fraud_ratio": 0.2,
+    "scenarios": ["card_testing", "money_laundering"],
+    "start_date": "2025-01-01T00:00:00Z",
+    "end_date": "2025-01-31T23:59:59Z",
+    "seed": 1,
+}
+FACTS = {"rows": 5, "fraudulent": 1, "legit": 4}
+
+
+@pytest.fixture
+def lake(tmp_path) -> LakeResource:
+    return LakeResource(url=str(tmp_path / "lake"))
+
+
+def request(batch_id: str = "gen_1", delivery: dict | None = None, **changes) -> GenerationRequest:
+    return parse_request(batch_id, {**CONTENT, **changes}, {"s3": False, **(delivery or {})})
+
+
+def export(lake: LakeResource, asked: GenerationRequest, scenario: str, data_sha: str = "d1", **facts) -> None:
+    for sink in batches.SINKS:
+        batches.add_to_receipt(lake, asked, scenario, data_sha, sink, {"state": "skipped"}, {**FACTS, **facts})
+
+
+def test_registering_twice_is_fine_and_other_content_is_a_conflict_that_names_the_field(lake):
+    """Guards against a batch id that means two datasets."""
+    batches.register(lake, request())
+    assert batches.register(lake, request(delivery={"kafka": False})) == request()
+    with pytest.raises(ConflictError, match="count is 10 there and 11 here"):
+        batches.register(lake, request(count=11))
+    assert batches.load(lake, "gen_1") == request()
+
+
+def test_an_unknown_or_malformed_batch_is_said_so(lake):
+    """Guards against a path built from whatever a user typed."""
+    with pytest.raises(UnknownBatchError, match="not registered"):
+        batches.load(lake, "gen_404")
+    with pytest.raises(InvalidRequestError, match="malformed"):
+        batches.load(lake, "../secrets")
+
+
+def test_batch_ids_of_one_second_differ(lake):
+    """Guards against two batches begun in the same second."""
+    now = datetime(2025, 1, 30, 14, 30, 22, tzinfo=UTC)
+    first = batches.new_batch_id(lake, now)
+    assert first == "gen_2025_01_30_143022"
+    batches.register(lake, request(first))
+    assert batches.new_batch_id(lake, now).startswith(first + "_")
+
+
+def test_a_manifest_is_due_once_all_requested_shards_have_every_sink(lake):
+    """Guards against a batch that is called complete while a shard or a sink is missing."""
+    asked = batches.register(lake, request())
+    export(lake, asked, "card_testing")
+    assert batches.manifest_due(lake, asked).missing == ("money_laundering",)
+    for sink in batches.SINKS[:-1]:
+        batches.add_to_receipt(lake, asked, "money_laundering", "d1", sink, {"state": "skipped"}, FACTS)
+    assert batches.manifest_due(lake, asked).missing == ("money_laundering",)
+    with pytest.raises(ValidationFailedError, match="lacks receipts of money_laundering"):
+        batches.write_manifest(lake, asked)
+    export(lake, asked, "money_laundering")
+    assert batches.manifest_due(lake, asked).is_due
+
+
+def test_manifests_are_numbered_immutable_and_the_same_receipts_add_none(lake):
+    """Guards against a manifest that is overwritten, or a new one for every sensor tick."""
+    asked = batches.register(lake, request())
+    for name in asked.content.scenarios:
+        export(lake, asked, name)
+    first = batches.write_manifest(lake, asked)
+    assert batches.write_manifest(lake, asked) == first
+    assert not batches.manifest_due(lake, asked).is_due
+    export(lake, asked, "card_testing", data_sha="d2")
+    second = batches.write_manifest(lake, asked)
+    assert (first["number"], second["number"]) == (1, 2)
+    folder = batches.dataset_folder(lake, asked)
+    assert lake.names(folder / "_manifests") == ["1.json", "2.json"]
+    assert json.loads((folder / "_manifest.json").read_bytes()) == second
+
+
+def test_a_new_build_begins_the_receipt_anew(lake):
+    """Guards against a receipt that mixes the sinks of two builds, so that a batch closes too early."""
+    asked = batches.register(lake, request())
+    export(lake, asked, "card_testing", data_sha="d1")
+    batches.add_to_receipt(lake, asked, "card_testing", "d2", "lake", {"state": "skipped"}, FACTS)
+    assert "card_testing" not in batches.receipts(lake, asked)
+
+
+def test_a_manifest_proves_counts_and_files(lake):
+    """Guards against a manifest over rows that are not those of the request, or a file changed afterwards."""
+    asked = batches.register(lake, request())
+    export(lake, asked, "card_testing", fraudulent=2, legit=3)
+    export(lake, asked, "money_laundering")
+    with pytest.raises(ValidationFailedError, match="card_testing"):
+        batches.write_manifest(lake, asked)
+    export(lake, asked, "card_testing")
+    file = batches.shard_file(lake, asked, "card_testing")
+    lake.write_bytes(file, b"other bytes")
+    batches.add_to_receipt(lake, asked, "card_testing", "d1", "lake", {"state": "done", "sha256": "0" * 64})
+    with pytest.raises(ValidationFailedError, match="not the one that was exported"):
+        batches.write_manifest(lake, asked)
