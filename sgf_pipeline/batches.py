@@ -18,6 +18,7 @@ from sgf_pipeline.domain.errors import ConflictError, InvalidRequestError, Unkno
 from sgf_pipeline.domain.request import GenerationRequest, canonical_json, check_batch_id
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.resources.lake import LakeResource
+from sgf_pipeline.scenarios import scenario
 
 # Every sink that a shard's receipt must name before the shard counts as exported.
 SINKS = ("lake", "warehouse", "stream", "features")
@@ -29,6 +30,7 @@ def register(lake: LakeResource, request: GenerationRequest) -> GenerationReques
     The same content under the same batch_id is fine: the record that was first stays, its delivery included.
     Raises ``ConflictError`` when the batch_id is taken by other content, ``StorageError`` on an unwritable storage.
     """
+    check_buildable(request)
     path = _request_path(lake, request.batch_id)
     try:
         lake.create_bytes(path, request.record().encode())
@@ -41,6 +43,14 @@ def register(lake: LakeResource, request: GenerationRequest) -> GenerationReques
             ) from None
         return recorded
     return request
+
+
+def check_buildable(request: GenerationRequest) -> None:
+    """Raise ``InvalidRequestError`` for what a request may name but this version cannot build yet."""
+    for name in request.content.scenarios:
+        scenario(name)
+    if request.content.provider != "peft":
+        raise InvalidRequestError(f"provider {request.content.provider!r} is not built yet: use 'peft'")
 
 
 def load(lake: LakeResource, batch_id: str) -> GenerationRequest:

@@ -76,7 +76,8 @@ def _in_time_order(rows: RowStream, sort_rows: int) -> Iterator[pa.Table]:
 
 
 def _times(batch: pa.RecordBatch) -> NDArray[np.int64]:
-    return batch.column("time").cast(pa.int64()).to_numpy()
+    times: NDArray[np.int64] = batch.column("time").cast(pa.int64()).to_numpy()
+    return times
 
 
 def _sorted(table: pa.Table) -> pa.Table:
@@ -138,10 +139,13 @@ class _Formatter:
             "merchant_country": np.asarray(COUNTRY_CODES, dtype=object)[self._world.merchant_country[at]],
             "merchant_city": self._world.city_name[cities],
         }
-        return {
-            name: pa.DictionaryArray.from_arrays(encoded.indices, pa.array(list(value), pa.string()))
-            for name, value in values.items()
-        }
+        return {name: _through(encoded.indices, value.tolist()) for name, value in values.items()}
+
+
+def _through(indices: pa.Array, words: list[str]) -> pa.Array:
+    """``words[indices]`` as a dictionary array; words may repeat (two shops in one city), a dictionary may not."""
+    distinct = pa.array(words, pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(distinct.indices.take(indices), distinct.dictionary)
 
 
 def _money(minor: pa.Array, digits: int) -> pa.Array:

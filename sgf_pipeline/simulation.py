@@ -118,7 +118,6 @@ def _incident_blocks(
     plays = [0] * len(cases)
     waiting: list[EventBlock] = []
     number = 0
-    barren = 0
     while fraudulent:
         case = cases[number % len(cases)]
         block, cut = _play(content, name, case, number, customers)
@@ -128,20 +127,16 @@ def _incident_blocks(
         block = _limit_others(block, legit)
         block.columns["case"][:] = number % len(cases)
         frauds = int(np.count_nonzero(block["is_fraud"]))
-        barren = 0 if frauds else barren + 1
-        if barren > 100 + len(cases):
-            raise ModelError(
-                f"the cases of {name} play to no row inside the period: use another seed or a longer period"
-            )
-        if frauds:
-            plays[number % len(cases)] += 1
-            facts["incidents"] += 1
-            facts["cut_incidents"] += cut
-            facts["shortened_incidents"] += shortened
-            facts["plays_of_one_case"] = max(plays)
-            waiting.append(block)
-            fraudulent -= frauds
-            legit -= len(block) - frauds
+        if not frauds:
+            raise ModelError(f"case {case.case_id} of {name} plays to no fraudulent row: its play is at fault")
+        plays[number % len(cases)] += 1
+        facts["incidents"] += 1
+        facts["cut_incidents"] += cut
+        facts["shortened_incidents"] += shortened
+        facts["plays_of_one_case"] = max(plays)
+        waiting.append(block)
+        fraudulent -= frauds
+        legit -= len(block) - frauds
         number += 1
         if len(waiting) == INCIDENTS_A_BLOCK:
             yield EventBlock.concat(waiting)
@@ -178,9 +173,14 @@ def _play(
             difficulty=content.difficulty,
         ),
     )
-    inside = (block["time"] >= start_us) & (block["time"] <= end_us)
+    times, frauds = block["time"], block["is_fraud"]
+    inside = (times >= start_us) & (times <= end_us)
     if inside.all():
         return block, False
+    if frauds.any() and not (frauds & inside).any():
+        # People's hours can push every row of a late start past the end: then the incident begins where it was meant to.
+        times += start - times[frauds].min()
+        inside = (times >= start_us) & (times <= end_us)
     return _cut(block, np.flatnonzero(inside)), True
 
 
@@ -243,11 +243,8 @@ def _arrow(block: EventBlock, first_row: int) -> pa.RecordBatch:
             arrays.append(pa.DictionaryArray.from_arrays(indices, pa.array(words[field.name])))
         else:
             column = block[field.name]
-            if field.name in ("latitude", "longitude"):
-                mask = np.isnan(column)
-            else:
-                mask = column < 0 if field.nullable else None
-            arrays.append(pa.array(column, mask=mask).cast(field.type))
+            absent = np.isnan(column) if field.name in ("latitude", "longitude") else column < 0
+            arrays.append(pa.array(column, mask=absent if field.nullable else None).cast(field.type))
     return pa.RecordBatch.from_arrays(arrays, schema=SIMULATED_SCHEMA)
 
 

@@ -44,7 +44,7 @@ def lake_export(
             exported = RowStream(labelled_transactions.schema, totals.read)
             written = lake.write_rows(file, exported, owner=context.run_id)
             state = {"state": "done", "sha256": written.sha256, "bytes": written.bytes}
-            shown = {"dagster/uri": written.uri, "bytes": written.bytes, "sha256": written.sha256}
+            shown: dict[str, Any] = {"dagster/uri": written.uri, "bytes": written.bytes, "sha256": written.sha256}
         else:
             for _ in totals.read():
                 pass

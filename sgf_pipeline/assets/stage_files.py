@@ -28,7 +28,7 @@ def stage_path(lake: LakeResource, asset: str, batch_id: str, scenario: str) -> 
     return lake.path("assets", asset, batch_id, f"{scenario}.parquet")
 
 
-class StageFiles(dg.ConfigurableIOManager):  # type: ignore[misc]
+class StageFiles(dg.ConfigurableIOManager):
     """Writes a ``RowStream`` as the shard's file of that asset; hands the file on as a ``RowStream``."""
 
     lake: dg.ResourceDependency[LakeResource]

@@ -28,7 +28,6 @@ from sgf_pipeline.domain.request import GenerationRequest, parse_request
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.partitions import shard_key
 from sgf_pipeline.resources.lake import LakeResource
-from sgf_pipeline.scenarios import scenario
 from sgf_pipeline.settings import Settings, read_settings
 
 HOST_TAG = "sgf/host"
@@ -52,8 +51,7 @@ def build_batch(
     settings = read_settings(**({"sgf_storage_url": storage_url} if storage_url else {}))
     lake = LakeResource(url=settings.storage_url, s3_endpoint_url=settings.s3_endpoint_url)
     request = parse_request(batch_id or "gen_0", content, delivery)
-    for name in request.content.scenarios:
-        scenario(name)
+    batches.check_buildable(request)
     lake.check_writable()
     if batch_id is None:
         request = parse_request(batches.new_batch_id(lake, datetime.now(UTC)), content, delivery)

@@ -114,8 +114,13 @@ class EventBlock:
             raise KeyError(f"no event column named {unknown[0]!r}")
         columns: dict[str, Array] = {}
         for name, column in COLUMNS.items():
-            value = np.asarray(values.get(name, column.null))
-            columns[name] = np.ascontiguousarray(np.broadcast_to(value, (length,)).astype(column.dtype))
+            value = values.get(name, column.null)
+            if np.ndim(value) == 0:
+                columns[name] = np.full(length, value, dtype=column.dtype)
+                continue
+            columns[name] = np.array(value, dtype=column.dtype)
+            if columns[name].shape != (length,):
+                raise ValueError(f"column {name!r} has shape {columns[name].shape}, not ({length},)")
         return cls(columns)
 
     def __len__(self) -> int:

@@ -43,7 +43,7 @@ _SERIES = ("attempt", "attempts", "elapsed", "cards", "declined")
 EVIDENCE: dict[str, tuple[str, ...]] = {
     "first_test": ("attempts", "merchant", "amount", "response_code"),
     "test": (*_SERIES, "devices", "addresses", "merchants", "merchant", "amount", "response_code"),
-    "terminal_test": (*_SERIES, "merchants", "merchant", "amount", "response_code"),
+    "unseen_test": (*_SERIES, "merchants", "merchant", "amount", "response_code"),
     "spend": (
         "spend", "spends", "cards", "card_tests", "tested_amount", "waited", "merchant", "amount", "response_code",
     ),
@@ -81,18 +81,18 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
             " {attempts}, avec {cards}, {devices} et {declined} refus en {elapsed}.",
         ),
     },
-    "terminal_test": {
+    "unseen_test": {
         "en": (
-            "Try {attempt} of {attempts} at payment terminals, {elapsed} after the first: {cards} of this bank so far,"
-            " {declined} declined. At {merchant}, a request of {amount} {response_code}.",
-            "Within {elapsed}, {cards} of this bank presented at terminals of {merchants}, {declined} declined. Test"
-            " {attempt} of {attempts}, for {amount}, {response_code}.",
+            "Try {attempt} of {attempts}, {elapsed} after the first: {cards} of this bank so far, {declined} declined."
+            " At {merchant}, a request of {amount} {response_code}.",
+            "Within {elapsed}, {cards} of this bank presented to {merchants}, {declined} declined. Test {attempt} of"
+            " {attempts}, for {amount}, {response_code}.",
         ),
         "fr": (
-            "Essai {attempt} sur {attempts} à des terminaux de paiement, {elapsed} après le premier\u00a0: jusqu'ici"
-            " {cards} de cette banque, {declined} refus. Chez {merchant}, un montant de {amount} {response_code}.",
-            "En {elapsed}, {cards} de cette banque aux terminaux de {merchants}, {declined} refus. L'essai {attempt}"
-            " sur {attempts}, de {amount}, {response_code}.",
+            "Essai {attempt} sur {attempts}, {elapsed} après le premier\u00a0: jusqu'ici {cards} de cette banque,"
+            " {declined} refus. Chez {merchant}, un montant de {amount} {response_code}.",
+            "En {elapsed}, {cards} de cette banque présentées à {merchants}, {declined} refus. L'essai {attempt} sur"
+            " {attempts}, de {amount}, {response_code}.",
         ),
     },
     "spend": {
@@ -104,7 +104,8 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "fr": (
             "{waited} après que cette carte eut passé un essai de {tested_amount}, un achat de {amount} chez"
-            " {merchant} {response_code}. La série visait {cards}\u00a0; c'est l'achat {spend} sur {spends} qui ont suivi.",
+            " {merchant} {response_code}. La série visait {cards}\u00a0; c'est l'achat {spend} sur"
+            " {spends} qui ont suivi.",
             "Achat {spend} sur {spends} après une série d'essais sur {cards}\u00a0: un montant de {amount} chez"
             " {merchant} {response_code}, {waited} après l'essai de {tested_amount} que cette carte avait passé.",
         ),
@@ -126,9 +127,10 @@ def facts(log: Log) -> Facts:
         identifier = log.words("transaction_id")[untested[0]]
         raise ExplanationError(f"transaction {identifier} spends on a card that passed no test of its incident")
     attempt = running_sum(test, log.incident)
+    devices = running_distinct(log.column("device_id"), log.incident, test)
     fact = np.full(log.length, None, dtype=object)
     fact[test] = "test"
-    fact[test & log.column("device_id").isna().to_numpy()] = "terminal_test"
+    fact[test & (devices == 0)] = "unseen_test"
     fact[test & (attempt == 1)] = "first_test"
     fact[spend] = "spend"
     values = {
@@ -137,7 +139,7 @@ def facts(log: Log) -> Facts:
         "elapsed": log.time - log.time[first],
         "cards": running_distinct(card, log.incident, test),
         "declined": running_sum(test & declined, log.incident),
-        "devices": running_distinct(log.column("device_id"), log.incident, test),
+        "devices": devices,
         "addresses": running_distinct(log.column("ip_address"), log.incident, test),
         "merchants": running_distinct(log.column("merchant_id"), log.incident, test),
         "merchant": log.words("merchant_name"),

@@ -116,8 +116,8 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
             " repartis vers un autre compte de cette banque. Sur {came_in} reçus, {went_out} sont sortis\u00a0:"
             " {passed_on}\u00a0% transmis, {kept}\u00a0% gardés.",
             "{amount} repartis à l'intérieur de la banque, {since_in} après l'arrivée de {last_in}. Ce compte a"
-            " transmis {passed_on}\u00a0% de ses entrées ({went_out} sur {came_in}, vers {receivers}). {vector}, étape {leg} sur"
-            " {legs}.",
+            " transmis {passed_on}\u00a0% de ses entrées ({went_out} sur {came_in}, vers {receivers}). {vector}, étape"
+            " {leg} sur {legs}.",
         ),
     },
     "outbound": {

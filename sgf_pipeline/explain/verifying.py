@@ -158,7 +158,7 @@ class _CardTesting:
         if row["step_kind"] != "spend":
             self.tested.append(row)
             number = len(self.tested)
-            kind = "first_test" if number == 1 else "test" if row["device_id"] is not None else "terminal_test"
+            kind = "first_test" if number == 1 else "test" if self._different("device_id") else "unseen_test"
             return {
                 **known,
                 "fact": kind,

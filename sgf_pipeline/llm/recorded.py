@@ -42,6 +42,4 @@ def record(written: list[WrittenCase], facts: dict[str, object]) -> RowStream:
 
 def recorded_cases(rows: RowStream) -> list[FraudCase]:
     """The cases of a record, in order. Raises pydantic's ``ValidationError`` on a record that was edited."""
-    return [
-        FraudCase.model_validate(json.loads(text)) for batch in rows for text in batch.column("case").to_pylist()
-    ]
+    return [FraudCase.model_validate(json.loads(text)) for batch in rows for text in batch.column("case").to_pylist()]

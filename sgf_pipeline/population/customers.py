@@ -142,7 +142,7 @@ def _block(
     city = np.zeros(BLOCK, dtype=np.int32)
     for index in np.unique(country):
         here = np.flatnonzero(world.city_country == index)
-        share = np.cumsum(world.city_population[here] ** 0.9)
+        share = np.cumsum(world.city_population[here] ** 1.1)
         living = np.flatnonzero(country == index)
         drawn = np.searchsorted(share / share[-1], u_city[living], side="right")
         city[living] = here[drawn.clip(0, len(here) - 1)]
@@ -152,7 +152,7 @@ def _block(
     rich = random.normal(0, 1, BLOCK)
     income = MEDIAN_INCOME_EUR * np.array(SEGMENT_INCOME)[segment] * np.exp(0.42 * rich)
     # Who earns more spends somewhat more each time; the rest is taste.
-    habit = MEDIAN_HABIT_EUR * np.array(SEGMENT_HABIT)[segment] * np.exp(0.2 * rich + random.normal(0, 0.52, BLOCK))
+    habit = MEDIAN_HABIT_EUR * np.array(SEGMENT_HABIT)[segment] * np.exp(0.2 * rich + random.normal(0, 0.62, BLOCK))
     activity = (
         MEAN_ACTIVITY
         * np.array(SEGMENT_ACTIVITY)[segment]

@@ -27,7 +27,7 @@ COUNTRY_CODES: tuple[str, ...] = tuple(
     sorted(country.alpha_2 for country in pycountry.countries if country.alpha_2 not in WITHOUT_CITY)
 )
 
-CITIES_PER_COUNTRY = 40  # the largest; part of the bytes
+CITIES_PER_COUNTRY = 24  # the largest; part of the bytes
 
 MINUTE_US = 60_000_000
 DAY_US = 1440 * MINUTE_US

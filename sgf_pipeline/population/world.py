@@ -25,11 +25,11 @@ ENDING_HUNDREDTHS = np.array([0, 0, 99, 95, 50, 90])
 
 # Share of a trade's merchants that have each habit (free, whole, .99, .95, .50, .90).
 _HABITS = {
-    "basket": (0.74, 0.08, 0.06, 0.03, 0.05, 0.04),
-    "retail": (0.32, 0.16, 0.24, 0.12, 0.05, 0.11),
-    "meal": (0.26, 0.26, 0.02, 0.02, 0.26, 0.18),
+    "basket": (0.72, 0.11, 0.04, 0.04, 0.05, 0.04),
+    "retail": (0.38, 0.22, 0.12, 0.11, 0.06, 0.11),
+    "meal": (0.28, 0.30, 0.01, 0.02, 0.24, 0.15),
     "round": (0.22, 0.68, 0.01, 0.01, 0.08, 0.00),
-    "digital": (0.12, 0.16, 0.60, 0.05, 0.02, 0.05),
+    "digital": (0.28, 0.24, 0.26, 0.12, 0.03, 0.07),
 }
 
 
@@ -50,17 +50,17 @@ class Trade(NamedTuple):
 TRADES = (
     Trade("5411", 19.0, 27, 0.85, 0.04, "basket", ("Market", "Grocers", "Supermarket", "Foods", "Provisions")),
     Trade("5499", 3.5, 9, 0.70, 0.05, "basket", ("Corner Shop", "Minimarket", "Organic Store", "Delicatessen")),
-    Trade("5462", 5.5, 5.5, 0.55, 0.00, "basket", ("Bakery", "Bakehouse", "Patisserie", "Oven")),
+    Trade("5462", 5.5, 6.5, 0.50, 0.00, "basket", ("Bakery", "Bakehouse", "Patisserie", "Oven")),
     Trade("5812", 7.5, 31, 0.65, 0.03, "meal", ("Kitchen", "Table", "Trattoria", "Brasserie", "Grill", "Bistro")),
     Trade("5814", 7.0, 11, 0.50, 0.22, "meal", ("Burgers", "Noodles", "Pizza", "Kebab", "Sandwiches", "Coffee")),
     Trade("5813", 2.2, 16, 0.70, 0.00, "meal", ("Bar", "Tavern", "Taproom", "Cellar")),
     Trade("5541", 4.5, 52, 0.45, 0.00, "basket", ("Fuel", "Service Station", "Petrol")),
     Trade("5542", 1.6, 48, 0.50, 0.00, "basket", ("Fuel 24", "Self Fuel", "Pump")),
-    Trade("4111", 4.2, 3.4, 0.75, 0.45, "meal", ("Tramways", "City Lines", "Metro", "Transit")),
+    Trade("4111", 4.2, 4.4, 0.60, 0.45, "meal", ("Tramways", "City Lines", "Metro", "Transit")),
     Trade("4112", 1.6, 34, 0.85, 0.75, "basket", ("Railways", "Express Rail", "Trains")),
     Trade("4121", 1.8, 17, 0.60, 0.50, "basket", ("Taxi", "Cabs", "Rides")),
     Trade("4131", 0.5, 19, 0.70, 0.65, "retail", ("Coaches", "Bus Lines")),
-    Trade("7523", 1.9, 3.6, 0.70, 0.20, "meal", ("Parking", "Car Park", "Garage Parking")),
+    Trade("7523", 1.9, 4.4, 0.60, 0.20, "meal", ("Parking", "Car Park", "Garage Parking")),
     Trade("4784", 0.7, 8.5, 0.70, 0.05, "meal", ("Toll", "Motorway")),
     Trade("5912", 3.3, 14, 0.75, 0.08, "basket", ("Pharmacy", "Dispensary", "Apothecary")),
     Trade("5977", 1.0, 21, 0.70, 0.25, "retail", ("Cosmetics", "Perfumery", "Beauty")),
@@ -71,7 +71,7 @@ TRADES = (
     Trade("5641", 0.4, 29, 0.70, 0.40, "retail", ("Kids", "Little Ones")),
     Trade("5311", 1.5, 39, 0.85, 0.35, "retail", ("Department Store", "Galleries", "Emporium")),
     Trade("5331", 1.5, 12, 0.80, 0.10, "retail", ("Variety", "Bargains", "Discount")),
-    Trade("5399", 1.8, 27, 0.95, 0.92, "retail", ("Marketplace", "Megastore", "Everything", "Mall Online")),
+    Trade("5399", 4.2, 25, 0.90, 0.94, "retail", ("Marketplace", "Megastore", "Everything", "Mall Online")),
     Trade("5732", 1.1, 96, 1.05, 0.60, "retail", ("Electronics", "Audio Video", "Digital House")),
     Trade("5045", 0.5, 140, 1.05, 0.75, "retail", ("Computers", "Hardware Hub", "Peripherals")),
     Trade("5200", 1.4, 38, 0.95, 0.20, "retail", ("Home Improvement", "Builders Yard", "DIY")),
@@ -104,7 +104,7 @@ TRADES = (
     Trade("4899", 1.5, 12, 0.45, 0.99, "digital", ("Streaming", "Television", "Play")),
     Trade("5815", 1.4, 9, 0.60, 1.00, "digital", ("Music", "Reader", "Media")),
     Trade("5816", 1.6, 8, 0.95, 1.00, "digital", ("Games Online", "Arcade", "Quest")),
-    Trade("5817", 1.5, 6, 0.95, 1.00, "digital", ("Apps", "App Store", "Software Cloud")),
+    Trade("5817", 1.5, 7, 0.75, 1.00, "digital", ("Apps", "App Store", "Software Cloud")),
     Trade("5818", 0.8, 14, 0.85, 1.00, "digital", ("Digital Goods", "Downloads", "Credits")),
     Trade("5734", 0.5, 24, 0.90, 0.95, "digital", ("Software", "Systems", "Cloud Tools")),
     Trade("5968", 0.9, 15, 0.60, 1.00, "digital", ("Subscription Box", "Monthly", "Club Box")),
@@ -150,9 +150,9 @@ _PLACES = (
 DESTINATIONS = ("AT", "DE", "ES", "FR", "GB", "GR", "IT", "JP", "MX", "PT", "TH", "TR", "US")
 ABROAD_RANKS = 500  # merchants of a destination that is not itself requested: its largest cities
 
-LOCAL_MERCHANTS = 2600
+LOCAL_MERCHANTS = 2200
 ONLINE_MERCHANTS = 400
-ONLINE_SHARE = 0.30  # of purchases, at merchants that sell online only
+ONLINE_SHARE = 0.34  # of purchases, at merchants that sell online only
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _country_merchants(population_seed: int, country: str) -> _CountryMerchants:
     online_share = np.array([trade.online for trade in TRADES])
 
     # Bigger cities have more shops, but not in proportion: each shop there is also busier.
-    per_city = np.maximum(places.population**0.75 / np.sum(places.population**0.75) * LOCAL_MERCHANTS, 36).astype(int)
+    per_city = np.maximum(places.population**0.75 / np.sum(places.population**0.75) * LOCAL_MERCHANTS, 30).astype(int)
     n_local = int(per_city.sum())
     local_city = np.repeat(np.arange(len(per_city)), per_city)
     local_share = share * (1 - online_share)
@@ -196,10 +196,12 @@ def _country_merchants(population_seed: int, country: str) -> _CountryMerchants:
     far_city = random.choice(len(per_city), ONLINE_MERCHANTS, p=places.population / places.population.sum())
     city = np.concatenate([local_city, far_city])
 
-    # Heavy tail within a trade and city: a Pareto weight of exponent 1.1, cut at 300 times the least.
-    weight = np.minimum(random.random(n) ** -0.9, 300.0)
+    # Heavy tail within a trade and city: a Pareto weight of exponent 0.6, cut at 5,000 times the least.
+    weight = np.minimum(random.random(n) ** -1.6, 5000.0)
     group = np.where(online, len(per_city), city) * len(TRADES) + trade
-    weight *= np.where(online, far_share[trade], local_share[trade]) / np.bincount(group, weight)[group]
+    # Business gathers in the big trades more than the shares of purchases say, for favourites are spread evenly.
+    busy = np.where(online, far_share[trade] ** 1.75, local_share[trade] ** 1.45)
+    weight *= busy / np.bincount(group, weight)[group]
     city_weight = places.population**0.9
     area = np.where(online, len(per_city), city)
     area_total = np.append(city_weight / city_weight.sum() * (1 - ONLINE_SHARE), ONLINE_SHARE)
@@ -224,7 +226,7 @@ def _country_merchants(population_seed: int, country: str) -> _CountryMerchants:
         online=online,
         popularity=weight,
         price=price,
-        sigma=np.array([item.sigma for item in TRADES])[trade] * random.uniform(0.7, 1.1, n),
+        sigma=np.array([item.sigma for item in TRADES])[trade] * random.uniform(0.6, 0.95, n),
         ending=ending.astype(np.int8),
         latitude=np.round(latitude.clip(-90, 90), 2),
         longitude=np.round((longitude + 180) % 360 - 180, 2),

@@ -14,7 +14,7 @@ from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.settings import read_settings
 
 
-class IdentityResource(dg.ConfigurableResource):  # type: ignore[misc]
+class IdentityResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Makes identifiers under ``SGF_ID_SALT``, read when it is needed, because a resource's fields are shown."""
 
     _salt: str | None = PrivateAttr(default=None)

@@ -42,7 +42,7 @@ class WrittenFile:
     sha256: str
 
 
-class LakeResource(dg.ConfigurableResource):  # type: ignore[misc]
+class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """All files of the project below ``url``: a local folder or ``s3://bucket/prefix``."""
 
     url: str

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import PrivateAttr
 
-from sgf_pipeline.domain.errors import InvalidRequestError
 from sgf_pipeline.domain.request import RequestContent
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from sgf_pipeline.llm.writer import CaseWriter
 
 
-class LLMResource(dg.ConfigurableResource):  # type: ignore[misc]
+class LLMResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """``provider`` of the request → a writer of cases. One loaded model serves every shard of the process."""
 
     cache_dir: str
@@ -27,13 +26,11 @@ class LLMResource(dg.ConfigurableResource):  # type: ignore[misc]
     _backend: "PeftBackend | None" = PrivateAttr(default=None)
 
     def writer(self, content: RequestContent) -> "CaseWriter":
-        """A writer for one shard of the request. Raises ``InvalidRequestError`` for a provider not built yet."""
+        """A writer for one shard of the request."""
         from sgf_pipeline.llm.cache import DiskCaseCache
         from sgf_pipeline.llm.peft_backend import PeftBackend
         from sgf_pipeline.llm.writer import CaseWriter
 
-        if content.provider != "peft":
-            raise InvalidRequestError(f"provider {content.provider!r} is not built yet: use 'peft'")
         if self._backend is None:
             self._backend = PeftBackend(base=self.peft_base, adapters=self.peft_adapter)
         return CaseWriter(self._backend, DiskCaseCache(Path(self.cache_dir)), content.seed)

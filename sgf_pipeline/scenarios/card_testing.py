@@ -60,7 +60,7 @@ CHALLENGE, FRICTIONLESS = (AUTHENTICATIONS.index(f"three_ds_{word}") for word in
 # Why a tested card is refused: do not honour, wrong security code, no funds, expired, and rarer ones. Our judgement.
 _TEST_DECLINES = {"05": 0.42, "N7": 0.18, "51": 0.17, "54": 0.13, "59": 0.04, "65": 0.03, "61": 0.02, "55": 0.01}
 TEST_DECLINES = np.array([RESPONSE_CODES.index(word) for word in _TEST_DECLINES])
-TEST_DECLINE_SHARES = np.array(list(_TEST_DECLINES.values()))
+TEST_DECLINE_SHARES = np.cumsum(list(_TEST_DECLINES.values()))[:-1]
 SPEND_DECLINES = np.array([RESPONSE_CODES.index(word) for word in ("51", "51", "05", "59", "61", "65")])
 
 # ISO 18245 categories whose goods are easily sold on: electronics, computers, jewellery, sports shoes, perfume,
@@ -117,12 +117,12 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
 
     tried, passed, codes = _tests(rng, tests, len(cards), spends=n > tests)
     # Only what passed is worth spending on; a few cards get most of it.
-    live = np.unique(tried[passed])
+    live = np.array(sorted(set(tried[passed].tolist())), dtype=np.int64)
     rng.shuffle(live)
     used = live[: max(1, round(0.7 * (n - tests)))]
     card = np.concatenate([tried, used[rng.integers(0, len(used), n - tests)] if n > tests else tried[:0]])
     declined = rng.random(n - tests) > 0.82 + 0.08 * incident.difficulty
-    spend_codes = np.where(declined, rng.choice(SPEND_DECLINES, n - tests), APPROVED)
+    spend_codes = np.where(declined, SPEND_DECLINES[rng.integers(0, len(SPEND_DECLINES), n - tests)], APPROVED)
     response = np.concatenate([np.where(passed, APPROVED, codes), spend_codes])
 
     channels = np.array([CHANNELS.index(s.channel) for s in case.steps])[step]
@@ -187,7 +187,7 @@ def _tests(rng: np.random.Generator, tests: int, cards: int, *, spends: bool) ->
     passed = np.where(live[card], rng.random(tests) < 0.96, again & (rng.random(tests) < 0.3))
     if spends and not passed.any():
         passed[0] = True
-    return card, passed, rng.choice(TEST_DECLINES, cards, p=TEST_DECLINE_SHARES)[card]
+    return card, passed, TEST_DECLINES[np.searchsorted(TEST_DECLINE_SHARES, rng.random(cards))][card]
 
 
 def _card_number(rng: np.random.Generator, cards: Array) -> Array:
@@ -208,9 +208,11 @@ def _shops(case: FraudCase, incident: Incident, channels: Array, test: Array, co
             )
             shops[trying] = few[(rng.random(len(trying)) ** 1.7 * len(few)).astype(np.int64)]
         buying = np.flatnonzero(~test & here)
-        for part, mcc in zip(np.array_split(buying, 2), rng.choice(RESALE_GOODS, 2), strict=True):
+        half = len(buying) // 2
+        for part in (buying[:half], buying[half:]):
             if len(part):
-                shops[part] = world.pick_merchants(rng, len(part), online=online, mcc=str(mcc), country=country)
+                mcc = RESALE_GOODS[rng.integers(0, len(RESALE_GOODS))]
+                shops[part] = world.pick_merchants(rng, len(part), online=online, mcc=mcc, country=country)
     return shops
 
 

@@ -55,17 +55,18 @@ class Offender:
     longitude: float
 
 
-def victims(incident: Incident, n: int, segments: Iterable[str]) -> Array:
+def victims(incident: Incident, n: int, segments: tuple[str, ...]) -> Array:
     """Up to ``n`` different customers (fewer only if the population has fewer), mostly of the given segments."""
     population, rng = incident.population, incident.rng
     if population.size <= 8 * n:
         drawn = rng.permutation(population.size)
     else:
         drawn = rng.integers(0, population.size, 6 * n)
-        drawn = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
+        drawn = np.fromiter(dict.fromkeys(drawn.tolist()), dtype=np.int64)
         if len(drawn) < n:  # chance repeated itself: fall back on the exact way
             drawn = rng.permutation(population.size)
-    wanted = np.isin(population.segment[drawn], [SEGMENTS.index(segment) for segment in segments])
+    preferred = np.array([segment in segments for segment in SEGMENTS])
+    wanted = preferred[population.segment[drawn]]
     # One in four comes from anywhere: gangs do not get to choose all.
     wanted |= rng.random(len(drawn)) < 0.25
     chosen: Array = np.concatenate([drawn[wanted], drawn[~wanted]])[:n]
@@ -130,14 +131,18 @@ def countries_seen(case: FraudCase, incident: Incident, home: int, n: int) -> Ar
     else:
         near = [index for index in range(len(COUNTRY_CODES)) if index != home]
     abroad = rng.random(n) < 0.9 - 0.4 * incident.difficulty
-    return np.where(abroad, rng.choice(np.array(near), n), home).astype(np.int16)
+    return np.where(abroad, np.array(near)[rng.integers(0, len(near), n)], home).astype(np.int16)
 
 
 def gang_and_own(incident: Incident, n: int) -> Array:
-    """``n`` numbers: half of them below ``GANG`` times the gang's number (shared), the rest of this incident alone."""
+    """``n`` different numbers: half of them known to the whole gang, the rest of this incident alone.
+
+    As addresses, a gang's numbers lie in one network (they share all but the last byte), each of the others in
+    another one.
+    """
     shared = min((n + 1) // 2, GANG)
-    ours = incident.campaign * GANG + incident.rng.permutation(GANG)[:shared]
-    return np.concatenate([ours, _OWN + incident.number * 64 + np.arange(n - shared)])
+    ours = (incident.campaign << 8) + incident.rng.permutation(GANG)[:shared]
+    return np.concatenate([ours, _OWN + (incident.number * 64 + np.arange(n - shared) << 8)])
 
 
 def offender(case: FraudCase, incident: Incident, home: int) -> Offender:
@@ -146,7 +151,9 @@ def offender(case: FraudCase, incident: Incident, home: int) -> Offender:
     countries = countries_seen(case, incident, home, case.addresses)
     place = int(countries[0]) if len(countries) else home
     cities = np.flatnonzero(world.city_country == place)
-    city = int(incident.rng.choice(cities if len(cities) else len(world.city_country)))
+    if not len(cities):  # a country whose places this world does not hold
+        cities = np.arange(len(world.city_country))
+    city = int(cities[incident.rng.integers(0, len(cities))])
     return Offender(
         devices=ACTOR_BASE + gang_and_own(incident, case.devices),
         addresses=ACTOR_BASE + gang_and_own(incident, case.addresses),
@@ -158,7 +165,7 @@ def offender(case: FraudCase, incident: Incident, home: int) -> Offender:
 
 def outside_accounts(incident: Incident, n: int) -> Array:
     """``n`` different account keys elsewhere, some of them used by the whole gang."""
-    return OFFENDER_ACCOUNTS + gang_and_own(incident, n)
+    return ACTOR_BASE + OFFENDER_ACCOUNTS + gang_and_own(incident, n)
 
 
 def gang_merchants(incident: Incident, n: int, *, online: bool, mcc: str | None, country: int | None) -> Array:

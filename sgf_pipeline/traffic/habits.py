@@ -16,7 +16,8 @@ from sgf_pipeline.population.filling import company_accounts, external_accounts
 
 Array = NDArray[Any]
 
-FAVOURITES = 14
+LOCAL_FAVOURITES = 8
+ONLINE_FAVOURITES = 4
 SUBSCRIPTIONS = 3
 EMPLOYERS = 4000  # a country
 UTILITIES = 60  # a country
@@ -34,7 +35,8 @@ class Habits:
     """One block's customers; ``n`` rows each. Amounts in minor units, days of the month 1 to 31."""
 
     first: int  # the block's first customer
-    favourites: Array  # (n, FAVOURITES) merchant positions, dearest first
+    local_favourites: Array  # (n, LOCAL_FAVOURITES) merchant positions, dearest first
+    online_favourites: Array  # (n, ONLINE_FAVOURITES)
     loyalty: Array  # share of purchases made at favourites
     online: Array  # share of purchases made online
     laptop: Array  # bool: shops online on a second device
@@ -44,6 +46,7 @@ class Habits:
     item_minute: Array  # local minutes after midnight
     item_account: Array  # counterparty key, -1 for subscriptions
     item_merchant: Array  # merchant position, -1 for the others
+    subscription_burst: Array  # bool: several subscriptions, all charged on one day
 
 
 # Columns of the standing items, in order.
@@ -67,18 +70,18 @@ def habits(population: Population, number: int) -> Habits:
         """Drawn for the whole block, so that a customer's habits do not depend on the population's size."""
         return np.asarray(random.random((BLOCK, *shape))[:n])
 
-    online = np.clip(0.32 + 0.16 * np.sqrt(2) * (luck() + luck() + luck() - 1.5), 0.03, 0.85)
-    far = luck(FAVOURITES) < online[:, None]
-    which = luck(FAVOURITES)
-    favourites = world.in_city(which.ravel(), np.repeat(city, FAVOURITES)).reshape(which.shape)
+    online = np.clip(0.36 + 0.16 * np.sqrt(2) * (luck() + luck() + luck() - 1.5), 0.03, 0.85)
+    local_favourites = world.in_city(luck(LOCAL_FAVOURITES), city[:, None])
+    which = luck(ONLINE_FAVOURITES)
+    online_favourites = np.zeros(which.shape, dtype=np.int64)
     for index in np.unique(country):
-        rows = far & (country == index)[:, None]
-        favourites[rows] = world.from_pool(which[rows], online=True, country=int(index))
+        rows = country == index
+        online_favourites[rows] = world.from_pool(which[rows], online=True, country=int(index))
 
     # Small accounts are second accounts: few standing payments go over them.
     main = luck() < np.minimum(1.0, activity / 11)
     unit, euro = world.unit, world.eur
-    split = luck() < 0.03
+    split = luck() < 0.02
     salary = np.where(main & (luck() < np.array(_PAID)[segment]), income + (luck() * 100).astype(np.int64), 0)
     first_part = np.where(split, salary * 6 // 10, salary)
     rent = np.rint(income * (0.18 + 0.2 * luck()) / (5 * unit)).astype(np.int64) * 5 * unit
@@ -92,27 +95,32 @@ def habits(population: Population, number: int) -> Habits:
         np.where(main & (luck() < np.array(_RENTS)[segment]), rent, 0),
         np.where(main & (luck() < 0.55), bill, 0),
         np.where(main & (luck() < 0.25), second_bill, 0),
-        np.where(main & (luck() < 0.22), savings, 0),
+        np.where(main & (luck() < 0.16), savings, 0),
         np.where(main & (luck() < 0.10), support * unit, 0),
     ]
     pool = np.flatnonzero(np.isin(world.merchant_mcc, SUBSCRIPTION_MCCS) & world.merchant_online & world.merchant_home)
     if not len(pool):
         pool = world.pool(online=True)[0]
-    # Half of all subscriptions go to the few large providers: square the popularity.
-    weight = np.cumsum(world.merchant_popularity[pool] ** 1.3)
+    # Subscriptions gather at a few large providers, more than popularity among all purchases would say.
+    weight = np.cumsum(world.merchant_popularity[pool] ** 1.6)
     services = pool[np.searchsorted(weight / weight[-1], luck(SUBSCRIPTIONS), side="right").clip(0, len(pool) - 1)]
     price = np.maximum(np.rint(world.merchant_price[services] * (0.8 + 0.4 * luck(SUBSCRIPTIONS)) / unit), 1)
-    fees = price.astype(np.int64) * unit - np.where(luck(SUBSCRIPTIONS) < 0.75, unit // 100, 0)
+    fees = price.astype(np.int64) * unit - np.where(luck(SUBSCRIPTIONS) < 0.5, unit // 100, 0)
     wanted = luck(SUBSCRIPTIONS) < np.minimum(0.75, activity / 30)[:, None]
     payday = np.where(
-        segment == SEGMENTS.index("senior"), 1 + (luck() * 3).astype(int), np.array([25, 26, 27, 28, 30, 31, 1, 15])[(luck() * 8).astype(int)]
+        segment == SEGMENTS.index("senior"),
+        1 + (luck() * 3).astype(int),
+        np.array([25, 26, 27, 28, 29, 31, 1, 15])[(luck() * 8).astype(int)],
     )
+    burst = luck() < 0.04
     day_luck = luck(len(ITEMS))
     days = 1 + (day_luck * 28).astype(np.int64)
     days[:, 0], days[:, 1] = payday, payday % 28 + 1
     days[:, 2] = 1 + (day_luck[:, 2] * 5).astype(np.int64)
-    # Batches of the banks run in the early morning; subscriptions are charged at any hour of the day.
-    minutes = 330 + (luck(len(ITEMS)) * 330).astype(np.int64)
+    # Some take all their subscriptions at once, and so pay them on one day.
+    days[:, -SUBSCRIPTIONS:] = np.where(burst[:, None], days[:, -1:], days[:, -SUBSCRIPTIONS:])
+    # Banks book during their working day; subscriptions are charged at any hour of the day.
+    minutes = 330 + (luck(len(ITEMS)) * 690).astype(np.int64)
     minutes[:, -SUBSCRIPTIONS:] = 300 + (luck(SUBSCRIPTIONS) * 1100).astype(np.int64)
     nobody = np.full(n, -1)
     accounts = [
@@ -129,8 +137,9 @@ def habits(population: Population, number: int) -> Habits:
     merchants[:, -SUBSCRIPTIONS:] = services
     return Habits(
         first=first,
-        favourites=favourites,
-        loyalty=np.clip(0.55 + 0.35 * luck(), 0, 1),
+        local_favourites=local_favourites,
+        online_favourites=online_favourites,
+        loyalty=0.77 + 0.22 * luck(),
         online=online,
         laptop=luck() < 0.5,
         item_amount=np.concatenate([np.stack(amounts, axis=1), np.where(wanted, fees, 0)], axis=1),
@@ -138,6 +147,7 @@ def habits(population: Population, number: int) -> Habits:
         item_minute=minutes,
         item_account=np.stack(accounts, axis=1),
         item_merchant=merchants,
+        subscription_burst=burst & (wanted.sum(axis=1) > 1),
     )
 
 

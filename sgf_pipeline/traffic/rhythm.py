@@ -22,7 +22,7 @@ SHOPS, ONLINE, BANKING = range(3)
 # quietest hour of all rows (5 to 15) is that of the ULB card data set, whose clock gives 8.3.
 _HOURS = {
     SHOPS: (
-        0.75, 0.55, 0.45, 0.40, 0.40, 0.60, 1.4, 2.7, 3.8, 4.3, 4.9, 5.8,
+        1.05, 0.75, 0.62, 0.58, 0.62, 0.85, 1.6, 2.8, 3.8, 4.3, 4.9, 5.8,
         7.3, 6.2, 4.8, 4.8, 5.5, 6.9, 7.4, 6.0, 4.4, 3.2, 2.1, 1.2,
     ),
     ONLINE: (
@@ -82,9 +82,7 @@ def moments(
     return times
 
 
-def soon_after(
-    random: np.random.Generator, times: Array, least_us: float, mean_us: float, end_us: int
-) -> Array:
+def soon_after(random: np.random.Generator, times: Array, least_us: float, mean_us: float, end_us: int) -> Array:
     """For each moment (< end) one soon after it, exponentially, never at it and never after ``end_us``.
 
     Where the wanted moment lies beyond the end, one is drawn uniformly from what is left.

@@ -13,10 +13,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from sgf_pipeline.domain.randomness import rng
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.training.corpus import Corpus
-from sgf_pipeline.training.loop import encode, fit, mean_loss
+from sgf_pipeline.training.loop import HELD_OUT_ROWS, encode, fit, mean_loss
 
 RANK = 16
-BATCH_ROWS = 64
+BATCH_ROWS = 32
 PEAK_LR = 2e-3
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -32,17 +32,15 @@ def train_adapter(
     started = time.monotonic()
     tokenizer = AutoTokenizer.from_pretrained(base_dir, local_files_only=True)
     base = AutoModelForCausalLM.from_pretrained(base_dir, local_files_only=True, dtype=torch.float32)
-    held_out = encode(tokenizer, corpus.held_out[scenario])
+    held_out = encode(tokenizer, corpus.held_out[scenario])[:: max(1, len(corpus.held_out[scenario]) // HELD_OUT_ROWS)]
     base_loss = mean_loss(base, held_out)
     torch.manual_seed(int(rng(seed, "adapter", scenario).integers(2**31)))
-    model = get_peft_model(
-        base, LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=TARGETS, task_type="CAUSAL_LM")
-    )
+    model = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=TARGETS, task_type="CAUSAL_LM"))
     loss = fit(model, encode(tokenizer, corpus.train[scenario]), steps, PEAK_LR, BATCH_ROWS, seed, f"lora {scenario}")
     held_out_loss = mean_loss(model, held_out)
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     model.peft_config["default"].base_model_name_or_path = "sgf-mini"  # not the folder it was trained in
-    model.half().save_pretrained(out_dir)
+    model.half().save_pretrained(out_dir, save_embedding_layers=False)
     return {
         "parameters": float(trained),
         "steps": float(steps),

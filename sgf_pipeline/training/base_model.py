@@ -14,11 +14,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from sgf_pipeline.domain.randomness import rng
 from sgf_pipeline.training.corpus import Corpus, Example
-from sgf_pipeline.training.loop import encode, fit, mean_loss
+from sgf_pipeline.training.loop import HELD_OUT_ROWS, encode, fit, mean_loss
 
 VOCABULARY = 2048
 TOKENIZER_CASES = 8000  # merges hardly change beyond that, and the time grows with the text
-BATCH_ROWS = 64
+BATCH_ROWS = 32
+SPECIAL = ("pad_token", "bos_token", "eos_token")
 PEAK_LR = 2e-3
 SIZES: dict[str, Any] = {
     "hidden_size": 256,
@@ -37,15 +38,13 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int = VOCABULARY) -> PreTr
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=["<pad>", "<s>", "</s>"], show_progress=False
-    )
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=["<pad>", "<s>", "</s>"], show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>", padding_side="left"
+        tokenizer_object=tokenizer, padding_side="left", **dict(zip(SPECIAL, ("<pad>", "<s>", "</s>"), strict=True))
     )
 
 
@@ -69,7 +68,7 @@ def train_base(corpus: Corpus, out_dir: Path, steps: int = 6000, seed: int = 0) 
         )
     )
     loss = fit(model, encode(tokenizer, train), steps, PEAK_LR, BATCH_ROWS, seed, "base")
-    held_out_loss = mean_loss(model, encode(tokenizer, held_out))
+    held_out_loss = mean_loss(model, encode(tokenizer, held_out[:: max(1, len(held_out) // HELD_OUT_ROWS)]))
     out_dir.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(out_dir)
     model.half().save_pretrained(out_dir)

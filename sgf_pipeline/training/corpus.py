@@ -183,9 +183,7 @@ def _structure(archetype: Archetype, brief: CaseBrief, draw: np.random.Generator
     ]
 
 
-def _with_extra(
-    moves: list[Move], extras: Sequence[Extra], brief: CaseBrief, draw: np.random.Generator
-) -> list[Move]:
+def _with_extra(moves: list[Move], extras: Sequence[Extra], brief: CaseBrief, draw: np.random.Generator) -> list[Move]:
     """The moves with one of the book's extras slipped in after a step that it may follow, if there is one."""
     places = [(place, extra) for place, move in enumerate(moves) for extra in extras if move.kind in extra.after]
     if not places:
@@ -235,9 +233,7 @@ def _times(moves: Iterable[Move], durations: Range, draw: np.random.Generator) -
     ]
 
 
-def _amounts(
-    move: Move, book: Book, brief: CaseBrief, scale: float, draw: np.random.Generator
-) -> tuple[float, float]:
+def _amounts(move: Move, book: Book, brief: CaseBrief, scale: float, draw: np.random.Generator) -> tuple[float, float]:
     if move.fixed:
         if move.kind == "verification":  # some issuers are asked with zero, some with one unit, some with both
             return ((0.0, 0.0), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0))[draw.integers(4)]
@@ -265,7 +261,7 @@ def _third(bounds: Range, level: int, draw: np.random.Generator) -> int:
     """A number from the lower, middle or upper third of the range, by ``level`` 0, 1 or 2."""
     low, high = bounds
     width = (high - low) / 3
-    return int(round(draw.uniform(low + level * width, low + (level + 1) * width)))
+    return round(draw.uniform(low + level * width, low + (level + 1) * width))
 
 
 def _story(text: str, book: Book, brief: CaseBrief, draw: np.random.Generator) -> str:
@@ -275,7 +271,7 @@ def _story(text: str, book: Book, brief: CaseBrief, draw: np.random.Generator) -
 
 
 def _pick(words: Sequence[str], draw: np.random.Generator) -> str:
-    return words[draw.integers(len(words))]
+    return words[int(draw.integers(len(words)))]
 
 
 def _two_digits(value: float) -> float:

@@ -17,6 +17,8 @@ from sgf_pipeline.domain.randomness import rng
 from sgf_pipeline.llm.prompts import prompt_text
 from sgf_pipeline.training.corpus import Example
 
+FAST_BF16 = bool(torch.cpu.get_capabilities().get("amx_bf16"))
+HELD_OUT_ROWS = 256  # about as many held-out cases are read for a loss
 IGNORED = -100  # label that transformers leaves out of the loss
 
 
@@ -46,12 +48,12 @@ def fit(model: Any, rows: Sequence[Row], steps: int, peak_lr: float, batch_rows:
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=peak_lr, betas=(0.9, 0.98), weight_decay=0.01)
     warm_up = max(1, steps // 20)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda step: min(
-            (step + 1) / warm_up, 0.1 + 0.45 * (1 + math.cos(math.pi * max(0, step - warm_up) / max(1, steps - warm_up)))
-        ),
-    )
+
+    def rate(step: int) -> float:
+        done = max(0, step - warm_up) / max(1, steps - warm_up)
+        return min((step + 1) / warm_up, 0.1 + 0.45 * (1 + math.cos(math.pi * done)))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
     losses = []
     model.train()
     for batch in islice(_batches(rows, batch_rows, seed, what), steps):
@@ -66,16 +68,16 @@ def fit(model: Any, rows: Sequence[Row], steps: int, peak_lr: float, batch_rows:
     return float(np.mean(losses[-max(1, steps // 10) :]))
 
 
-@torch.no_grad()
 def mean_loss(model: Any, rows: Sequence[Row], batch_rows: int = 64) -> float:
     """Mean loss a token (nats) over the answers of the rows."""
     model.eval()
     total = tokens = 0.0
-    for start in range(0, len(rows), batch_rows):
-        batch = rows[start : start + batch_rows]
-        weight = sum(len(row.ids) - row.answer_start for row in batch)
-        total += _loss(model, batch).item() * weight
-        tokens += weight
+    with torch.inference_mode():
+        for start in range(0, len(rows), batch_rows):
+            batch = rows[start : start + batch_rows]
+            weight = sum(len(row.ids) - row.answer_start for row in batch)
+            total += _loss(model, batch).item() * weight
+            tokens += weight
     return total / max(1.0, tokens)
 
 
@@ -100,6 +102,6 @@ def _loss(model: Any, batch: Sequence[Row]) -> torch.Tensor:
         ids[place, : len(row.ids)] = row.ids
         labels[place, row.answer_start : len(row.ids)] = row.ids[row.answer_start :]
     # Rows are padded on the right and attention is causal: what stands before the padding never sees it.
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported()):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=FAST_BF16):
         loss: torch.Tensor = model(input_ids=torch.from_numpy(ids), labels=torch.from_numpy(labels)).loss
     return loss

@@ -32,7 +32,9 @@ def people(scenario: ScenarioName, size: int = 1500, currency: str = "EUR") -> P
     return population(11, scenario, size, world(11, ("FR", "DE"), currency), START_DAY)
 
 
-def step(kind: str, channel: str, basis: str, low: float, high: float, count: int, wait: int, span: int) -> dict[str, Any]:
+def step(
+    kind: str, channel: str, basis: str, low: float, high: float, count: int, wait: int, span: int
+) -> dict[str, Any]:
     return {
         "kind": kind, "channel": channel, "basis": basis, "low": low, "high": high, "count": count,
         "wait_minutes": wait, "span_minutes": span,
@@ -102,7 +104,9 @@ def laundering(vector: str, **other: Any) -> FraudCase:
     return case("money_laundering", vector, steps[vector], **other)
 
 
-def incident(scenario: ScenarioName, number: int = 0, *, campaign: int = 0, difficulty: float = 0.5, **other: Any) -> Incident:
+def incident(
+    scenario: ScenarioName, number: int = 0, *, campaign: int = 0, difficulty: float = 0.5, **other: Any
+) -> Incident:
     """An incident in January 2025 against the population of ``people``."""
     return Incident(
         number=number,
@@ -117,15 +121,14 @@ def incident(scenario: ScenarioName, number: int = 0, *, campaign: int = 0, diff
     )
 
 
-def exported(blocks: list[tuple[FraudCase, EventBlock]], currency: str = "EUR") -> pd.DataFrame:
+def exported(blocks: list[tuple[FraudCase, EventBlock]], population: Population | None = None) -> pd.DataFrame:
     """The rows of played incidents as explanations read them, all incidents in one time order."""
     frames = []
     for case_, block in blocks:
-        digits = people(case_.scenario, 200, currency).world.digits if currency != "EUR" else 2
-        shop_names = people(case_.scenario).world if currency == "EUR" else people(case_.scenario, 200, currency).world
+        world_ = (population or people(case_.scenario)).world
         named = block["merchant"] >= 0
         shop = np.full(len(block), None, dtype=object)
-        shop[named] = shop_names.merchant_name[shop_names.position(block["merchant"][named])]
+        shop[named] = world_.merchant_name[world_.position(block["merchant"][named])]
         number = block["incident"]
         frame = pd.DataFrame(
             {
@@ -136,8 +139,8 @@ def exported(blocks: list[tuple[FraudCase, EventBlock]], currency: str = "EUR") 
                 "card_id": _named("card", block["card"]),
                 "transaction_type": np.array(events.TRANSACTION_TYPES, dtype=object)[block["transaction_type"]],
                 "direction": np.array(events.DIRECTIONS, dtype=object)[block["direction"]],
-                "amount": block["amount"] / 10**digits,
-                "currency": currency,
+                "amount": block["amount"] / 10**world_.digits,
+                "currency": world_.currency,
                 "channel": np.array(events.CHANNELS, dtype=object)[block["channel"]],
                 "response_code": np.array(events.RESPONSE_CODES, dtype=object)[block["response_code"]],
                 "merchant_id": _named("shop", block["merchant"]),

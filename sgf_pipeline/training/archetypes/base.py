@@ -91,7 +91,7 @@ class Book:
     shared_by_customers: tuple[str, ...] = ()
 
 
-WHO = {
+WHO: dict[str, tuple[str, ...]] = {
     "student": ("students", "university customers", "young adults at college"),
     "family": ("families", "parents", "households with children"),
     "professional": ("professionals", "salaried customers", "office workers"),

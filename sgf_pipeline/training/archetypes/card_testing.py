@@ -42,6 +42,7 @@ FAST = {"tempos": ("burst", "steady")}
 CAREFUL = {"tempos": ("steady", "slow")}
 SKILLED = {"sophistications": ("medium", "high")}
 
+# fmt: off
 BIN_ENUMERATION = (
     plan("sweep_one_florist", "bin_enumeration", (5, 16), (1, 1), (1, 3), (1, 6), "5992 5947",
          [micro(0.3, 1.5, 11, 0, 18)],
@@ -306,7 +307,8 @@ WALLET = (
          "Wallet loads grow right after the trial and leave as payments to friends {where}.",
          "{who} discover wallet loads by a phone number that they do not know."),
     plan("late_night_reenrol", "wallet_enrolment_probe", (3, 8), (1, 2), (1, 5), (2, 7), "5411 5912",
-         [verify(3, 0, 10), verify(3, 900, 10), micro(0.5, 1.5, 2, 700, 10), spend(1, 2.5, 3, 600, 200, at="ecommerce")],
+         [verify(3, 0, 10), verify(3, 900, 10), micro(0.5, 1.5, 2, 700, 10),
+          spend(1, 2.5, 3, 600, 200, at="ecommerce")],
          "An enrolment failed, was repeated a night later and ended in online pharmacy orders.",
          "The same phone enrols again after a refusal, then shops on the web {where}.",
          "Repeated wallet attempts at night, cents in between, orders at the end."),
@@ -443,8 +445,9 @@ TERMINAL = (
          "Charging sessions broken off after seconds {pace}, fuel and food later.",
          "Broken-off charging on cards of {who}, who drive no electric car."),
 )
+# fmt: on
 
-PHRASES = {
+PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
     "who": WHO,
     "where": {
         "domestic": ("inside the country", "from within the country", "all of it domestic"),

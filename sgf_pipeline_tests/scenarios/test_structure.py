@@ -1,0 +1,70 @@
+"""What no row of any play may give away by its structure, and that plays repeat themselves exactly."""
+
+import numpy as np
+import pytest
+
+from sgf_pipeline.domain.cases import FraudCase
+from sgf_pipeline.domain.events import CHANNELS, COLUMNS, TRANSACTION_TYPES
+from sgf_pipeline.population.filling import NULL_PATTERN, NULLABLE
+from sgf_pipeline.scenarios import SCENARIOS
+from sgf_pipeline_tests.scenarios import cases
+
+CASES = [
+    cases.card_testing(),
+    cases.cloned_cards(),
+    cases.card_testing(geography="remote", tempo="slow"),
+    *(cases.laundering(vector) for vector in SCENARIOS["money_laundering"].vectors),
+    cases.laundering("fan_out", devices=0, addresses=0, tempo="burst", geography="cross_border"),
+]
+IDS = [f"{case.vector}-{case.tempo}-{case.geography}" for case in CASES]
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_nulls_follow_the_one_pattern(case: FraudCase) -> None:
+    """Guards against fraud that is told by a missing value: no column is set that honest rows leave out."""
+    for number in range(8):
+        block = SCENARIOS[case.scenario].play(case, cases.incident(case.scenario, number))
+        for row in range(len(block)):
+            pair = TRANSACTION_TYPES[block["transaction_type"][row]], CHANNELS[block["channel"][row]]
+            for column in NULLABLE:
+                if column == "link":
+                    continue
+                value, null = block[column][row], COLUMNS[column].null
+                is_null = np.isnan(value) if isinstance(null, float) else value == null
+                share = NULL_PATTERN[pair].get(column, 0.0)
+                assert not (share == 0.0 and not is_null), f"{pair} has a {column}"
+                assert not (share == 1.0 and is_null), f"{pair} lacks {column}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_rows_are_in_time_order_and_belong_to_the_incident(case: FraudCase) -> None:
+    """Guards the cut: the simulation keeps the first rows in time order and trusts step and incident."""
+    block = SCENARIOS[case.scenario].play(case, cases.incident(case.scenario, 7))
+    assert np.all(np.diff(block["time"]) >= 0)
+    assert np.all(block["is_fraud"])
+    assert set(block["incident"].tolist()) == {7}
+    assert np.all(np.diff(block["case_step"]) >= 0)
+    assert block["case_step"].max() == len(case.steps) - 1
+    assert block["label_delay_s"].min() > 0
+    assert block["time"].min() >= cases.incident(case.scenario, 7).start_us
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_microseconds_are_spread_evenly(case: FraudCase) -> None:
+    """Guards against fraud that is told by whole seconds."""
+    blocks = [SCENARIOS[case.scenario].play(case, cases.incident(case.scenario, number)) for number in range(30)]
+    fraction = np.concatenate([block["time"] for block in blocks]) % 1_000_000
+    tenths = np.bincount(fraction // 100_000, minlength=10) / len(fraction)
+    assert tenths.min() > 0.04
+    assert tenths.max() < 0.18
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_the_same_incident_gives_the_same_block(case: FraudCase) -> None:
+    """Guards equal bytes: a play may draw from its incident alone; another incident plays differently."""
+    one, two, other = (
+        SCENARIOS[case.scenario].play(case, cases.incident(case.scenario, number)) for number in (4, 4, 5)
+    )
+    for name in COLUMNS:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+    assert len(one) != len(other) or not np.array_equal(one["amount"], other["amount"])

@@ -1,0 +1,124 @@
+"""One shard, simulated: exact, whole, inside its period, the same every time."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sgf_pipeline.domain.errors import ModelError
+from sgf_pipeline.domain.request import RequestContent
+from sgf_pipeline.simulation import cases_needed, shard_population, simulate
+from sgf_pipeline_tests.hand_written import CASES, content
+
+BOTH = ("card_testing", "money_laundering")
+
+
+def rows_of(asked: RequestContent, name: str) -> tuple[pd.DataFrame, dict]:
+    stream = simulate(asked, name, CASES[name])
+    table = pa.Table.from_batches(list(stream), stream.schema)
+    return table.to_pandas(), stream.facts
+
+
+@pytest.mark.parametrize("name", BOTH)
+@settings(max_examples=25, deadline=None)
+@given(
+    count=st.integers(1, 3000),
+    ratio=st.sampled_from([0.0, 0.004, 0.04, 0.5, 1.0]),
+    hours=st.sampled_from([1, 30, 24 * 31, 24 * 365 * 3]),
+    currency=st.sampled_from(["EUR", "JPY"]),
+    size=st.sampled_from([None, 1, 3, 5000]),
+)
+def test_any_request_gives_exactly_its_rows_and_frauds_inside_its_period(name, count, ratio, hours, currency, size):
+    """Guards exactness: odd counts, tiny and huge populations, an hour to three years, no minor unit."""
+    start = pd.Timestamp("2025-03-01", tz="UTC")
+    end = start + pd.Timedelta(hours, "h") - pd.Timedelta(1, "s")
+    asked = content(
+        count=count, fraud_ratio=ratio, scenarios=[name], currency=currency, population_size=size, countries=["FR"],
+        start_date=start.isoformat(), end_date=end.isoformat(),
+    )  # fmt: skip
+    rows, _ = rows_of(asked, name)
+    assert len(rows) == count
+    assert int(rows["is_fraud"].sum()) == asked.fraudulent
+    assert rows["time"].between(start, end + pd.Timedelta(999_999, "us")).all()
+    assert (rows["amount"] >= 0).all()
+    assert list(rows["row"]) == list(range(count))
+    linked = rows["linked_row"].dropna().astype(int)
+    assert linked.between(0, count - 1).all()
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_same_content_and_cases_give_the_same_rows(name):
+    """Guards against any hidden state: a second simulation in the same process must not differ."""
+    one, _ = rows_of(content(), name)
+    other, _ = rows_of(content(), name)
+    pd.testing.assert_frame_equal(one, other)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_another_seed_changes_what_happens_and_another_population_seed_changes_who(name):
+    """Guards against a seed that moves nothing, and against customers that change with every batch of a tenant."""
+    base, reseeded, moved = content(population_seed=1), content(population_seed=1, seed=99), content(population_seed=2)
+    rows, other_rows = rows_of(base, name)[0], rows_of(reseeded, name)[0]
+    assert not np.array_equal(rows["amount"], other_rows["amount"])
+    assert not np.array_equal(rows["time"], other_rows["time"])
+    who, same, others = (shard_population(asked, name) for asked in (base, reseeded, moved))
+    assert np.array_equal(who.habit, same.habit)
+    assert np.array_equal(who.city, same.city)
+    assert not np.array_equal(who.habit, others.habit)
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_fraud_lies_in_every_tenth_of_the_period(name):
+    """Guards against frauds of one day: with 50 incidents or more every tenth of the period has some."""
+    rows, facts = rows_of(content(count=20_000, scenarios=[name]), name)
+    assert facts["incidents"] >= 50
+    times = rows.loc[rows["is_fraud"], "time"]
+    start, end = pd.Timestamp("2025-01-01", tz="UTC"), pd.Timestamp("2025-02-01", tz="UTC")
+    tenths = ((times - start) / (end - start) * 10).astype(int)
+    assert sorted(tenths.unique()) == list(range(10))
+
+
+def test_a_shortened_incident_is_counted_and_leaves_no_half_transfer():
+    """Guards against a debit leg inside the bank whose credit leg fell away when the count was reached."""
+    for frauds in range(1, 40):
+        asked = content(count=frauds, fraud_ratio=1, scenarios=["money_laundering"])
+        rows, facts = rows_of(asked, "money_laundering")
+        transfers = rows[rows["transaction_type"] == "transfer"]
+        own = set(rows["account"])
+        inside = transfers[transfers["counterparty"].isin(own) & (transfers["direction"] == "debit")]
+        credited = set(rows["linked_row"].dropna().astype(int))
+        assert set(inside["row"]) <= credited, frauds
+        legs = len(rows) - 9 * (facts["incidents"] - 1)
+        assert facts["shortened_incidents"] == (0 if legs == 9 else 1)
+
+
+def test_a_period_shorter_than_the_case_is_cut_and_said_so():
+    """Guards against steps outside the period being exported, and against a silent variant."""
+    asked = content(end_date="2025-01-01T05:59:59Z", count=500)
+    rows, facts = rows_of(asked, "money_laundering")
+    assert facts["cut_incidents"] > 0
+    assert rows["time"].max() < pd.Timestamp("2025-01-01T06:00:00Z")
+
+
+def test_frauds_without_a_case_are_an_error_and_no_frauds_need_none():
+    """Guards against a pipeline that makes up frauds without the model."""
+    with pytest.raises(ModelError, match="holds no case"):
+        list(simulate(content(), "card_testing", []))
+    assert sum(batch.num_rows for batch in simulate(content(fraud_ratio=0), "card_testing", [])) == 2_000
+
+
+def test_an_empty_shard_is_no_rows():
+    """Guards against a request of one row that fails in the shard that gets none."""
+    asked = content(count=1, fraud_ratio=0)
+    sizes = [sum(batch.num_rows for batch in simulate(asked, name, [])) for name in BOTH]
+    assert sizes == [1, 0]
+
+
+def test_cases_grow_slower_than_frauds():
+    """Guards the cost of the model: cases are asked for by incidents, never by rows."""
+    needed = [cases_needed("card_testing", frauds) for frauds in (0, 1, 1_000, 100_000, 10_000_000)]
+    assert needed[:2] == [0, 1]
+    assert needed == sorted(needed)
+    assert needed[4] < 10 * needed[3] + 1
