@@ -3,24 +3,20 @@
 import dagster as dg
 
 from sgf_pipeline.assets import MODEL_ASSETS, SHARD_ASSETS, dataset_manifest, generation_request
-from sgf_pipeline.partitions import batch_ids, shards
 
 register_batch = dg.define_asset_job(
     "register_batch",
     selection=dg.AssetSelection.assets(generation_request),
-    partitions_def=batch_ids,
     description="Show, or register from the launchpad, the request of one batch.",
 )
 build_shard = dg.define_asset_job(
     "build_shard",
     selection=dg.AssetSelection.assets(*SHARD_ASSETS),
-    partitions_def=shards,
     description="Build one shard from its cases to its sinks: the unit of run, retry and backfill.",
 )
 close_batch = dg.define_asset_job(
     "close_batch",
     selection=dg.AssetSelection.assets(dataset_manifest),
-    partitions_def=batch_ids,
     description="Write the manifest of a batch whose requested shards are all exported.",
 )
 train_base = dg.define_asset_job(

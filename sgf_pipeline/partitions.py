@@ -4,6 +4,8 @@ Belongs here: batch ids (dynamic), scenarios (static), the grid of the two, prev
 Dagster itself does not have: it accepts any text as a dynamic key.
 """
 
+import warnings
+
 import dagster as dg
 
 from sgf_pipeline.domain.request import check_batch_id, check_scenario
@@ -14,8 +16,10 @@ scenarios = dg.StaticPartitionsDefinition(list(SCENARIO_NAMES))
 shards = dg.MultiPartitionsDefinition({"batch_id": batch_ids, "scenario": scenarios})
 preview_pages = dg.DynamicPartitionsDefinition(name="preview_page")
 
-# A batch's asset feeds, or is fed by, every cell of its batch_id.
-BATCH_TO_SHARDS = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="batch_id")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.BetaWarning)  # the lock file pins Dagster; the notice helps no user
+    # A batch's asset feeds, or is fed by, every cell of its batch_id.
+    BATCH_TO_SHARDS = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="batch_id")
 
 
 def shard_key(batch_id: str, scenario: str) -> dg.MultiPartitionKey:

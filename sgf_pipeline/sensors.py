@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from sgf_pipeline import batches
-from sgf_pipeline.domain.errors import SgfError
+from sgf_pipeline.domain.errors import SgfError, UnknownBatchError
 from sgf_pipeline.jobs import close_batch
 from sgf_pipeline.resources.lake import LakeResource
 
@@ -28,6 +28,8 @@ def manifest_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> 
     for batch_id in context.instance.get_dynamic_partitions("batch_id"):
         try:
             due = batches.manifest_due(lake, batches.load(lake, batch_id))
+        except UnknownBatchError:
+            continue  # a key that was typed by hand
         except SgfError as error:
             context.log.warning(f"batch {batch_id}: {error}")
             continue

@@ -7,7 +7,7 @@ from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.llm.briefs import draw_briefs
 from sgf_pipeline.llm.recorded import record
-from sgf_pipeline.llm.writer import PROMPT_VERSION
+from sgf_pipeline.llm.prompts import PROMPT_VERSION
 from sgf_pipeline.partitions import BATCH_TO_SHARDS, shards
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.resources.llm import LLMResource
@@ -35,7 +35,7 @@ def fraud_cases(context: dg.AssetExecutionContext, lake: LakeResource, llm: LLMR
         if not wanted:
             return dg.Output(record([], facts), metadata={"calls": 0, "cache_hits": 0})
         table = scenario(shard.scenario)
-        writer = llm.writer(content)
+        writer = llm.writer(content.seed)
         written = writer.write_cases(
             draw_briefs(table, wanted, content.seed),
             iter(draw_briefs(table, len(table.matrix), content.seed, start=wanted)),

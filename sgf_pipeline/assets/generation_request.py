@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from sgf_pipeline import batches
+from sgf_pipeline.assets.shard_context import failing_plainly
 from sgf_pipeline.domain.request import GenerationRequest, parse_request
 from sgf_pipeline.partitions import batch_ids
 from sgf_pipeline.resources.lake import LakeResource
@@ -57,12 +58,13 @@ def generation_request(
     context: dg.AssetExecutionContext, config: RequestConfig, lake: LakeResource
 ) -> dg.MaterializeResult[None]:
     """Emit the registered request; register it first when the launchpad says so."""
-    if config.register_new:
-        request = batches.register(
-            lake, parse_request(context.partition_key, config.content(), {"requested_by": "launchpad"})
-        )
-    else:
-        request = batches.load(lake, context.partition_key)
+    with failing_plainly():
+        if config.register_new:
+            request = batches.register(
+                lake, parse_request(context.partition_key, config.content(), {"requested_by": "launchpad"})
+            )
+        else:
+            request = batches.load(lake, context.partition_key)
     return dg.MaterializeResult(metadata=_metadata(request), data_version=dg.DataVersion(request.content.content_sha))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pyarrow as pa
+from pydantic import Field
 from upath import UPath
 
 from sgf_pipeline.domain.streams import RowStream
@@ -32,6 +33,7 @@ class StageFiles(dg.ConfigurableIOManager):
     """Writes a ``RowStream`` as the shard's file of that asset; hands the file on as a ``RowStream``."""
 
     lake: dg.ResourceDependency[LakeResource]
+    batch_rows: int = Field(default=65_536, description="rows read at a time; never changes what is built")
 
     def handle_output(self, context: dg.OutputContext, obj: RowStream) -> None:
         batch_id, scenario = split_shard_key(context.partition_key)
@@ -54,7 +56,8 @@ class StageFiles(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> RowStream:
         batch_id, scenario = split_shard_key(context.partition_key)
-        return self.lake.read_rows(stage_path(self.lake, context.asset_key.path[-1], batch_id, scenario))
+        path = stage_path(self.lake, context.asset_key.path[-1], batch_id, scenario)
+        return self.lake.read_rows(path, batch_rows=self.batch_rows)
 
 
 class Portrait:

@@ -5,14 +5,12 @@ Belongs here: the order of the jobs, the progress bar, the closing line. What is
 
 import contextlib
 import json
-import logging
 import os
 import shutil
 import socket
 import sys
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -145,7 +143,7 @@ def _run_jobs(
         "output_tokens": 0,
         "cost_usd": 0.0,
     }
-    with _quiet_dagster(), _progress(len(request.content.scenarios) * STAGES + 2) as advance:
+    with _progress(len(request.content.scenarios) * STAGES + 2) as advance:
         _execute(definitions, instance, "register_batch", request.batch_id, tags, advance, "request")
         for name in request.content.scenarios:
             result = _execute(
@@ -168,14 +166,19 @@ def _execute(
     """One run, in this process. Raises the error of ours that failed it."""
     run_id = str(uuid.uuid4())
 
-    def on_event(entry: dg.EventLogEntry, _cursor: str) -> None:
+    def on_event(entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
         if event is not None and (event.is_step_success or event.is_step_skipped):
             advance(f"{what}: {event.step_key}")
 
     instance.add_event_listener(run_id, on_event)
     result = definitions.resolve_job_def(job).execute_in_process(
-        partition_key=partition_key, instance=instance, tags=tags, run_id=run_id, raise_on_error=False
+        partition_key=partition_key,
+        instance=instance,
+        tags=tags,
+        run_id=run_id,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
     )
     if not result.success:
         raise _first_failure(result)
@@ -212,20 +215,6 @@ def _add_usage(
             for name in ("calls", "cache_hits", "input_tokens", "output_tokens", "cost_usd"):
                 if name in materialization.metadata:
                     usage[name] += materialization.metadata[name].value
-
-
-@contextlib.contextmanager
-def _quiet_dagster() -> Iterator[None]:
-    """Dagster's own log lines and notices would drown the progress bar; the run keeps them all."""
-    logger = logging.getLogger("dagster")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logger.setLevel(before)
 
 
 @contextlib.contextmanager

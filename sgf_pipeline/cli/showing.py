@@ -1,7 +1,5 @@
 """``sgf cases show``: cases as an analyst would tell them."""
 
-from pathlib import Path
-
 import typer
 
 from sgf_pipeline import batches
@@ -40,12 +38,13 @@ def _of_batch(settings: Settings, table: Scenario, batch_id: str) -> list[FraudC
 
 def _new(settings: Settings, table: Scenario, count: int, seed: int) -> list[FraudCase]:
     from sgf_pipeline.llm.briefs import draw_briefs
-    from sgf_pipeline.llm.cache import DiskCaseCache
-    from sgf_pipeline.llm.peft_backend import PeftBackend
-    from sgf_pipeline.llm.writer import CaseWriter
+    from sgf_pipeline.resources.llm import LLMResource
 
-    backend = PeftBackend(base=settings.sgf_peft_base, adapters=settings.sgf_peft_adapter)
-    writer = CaseWriter(backend, DiskCaseCache(Path(settings.sgf_cache_dir)), seed)
+    writer = LLMResource(
+        cache_dir=str(settings.sgf_cache_dir),
+        peft_base=settings.sgf_peft_base,
+        peft_adapter=settings.sgf_peft_adapter,
+    ).writer(seed)
     replacements = iter(draw_briefs(table, len(table.matrix), seed, start=count))
     return [one.case for one in writer.write_cases(draw_briefs(table, count, seed), replacements)]
 

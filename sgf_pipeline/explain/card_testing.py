@@ -13,7 +13,7 @@ from sgf_pipeline.explain.wording import Count, Duration, Kind, Money, Number, P
 SPEND = "spend"
 
 OUTCOME = {
-    "00": {"en": "was approved", "fr": "a été accordé"},
+    "00": {"en": "was approved", "fr": "a été autorisé"},
     **{
         code: {"en": f"was declined with code {code}", "fr": f"a été refusé avec le code {code}"}
         for code in ("05", "51", "54", "55", "59", "61", "65", "N7")
@@ -70,7 +70,7 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
             "Within {elapsed}, {addresses} served to try {cards} of this bank at {merchants}. Try {attempt} of"
             " {attempts}, for {amount}, {response_code}; declined so far: {declined}.",
             "{merchant} asked for {amount}, which {response_code}. It is test {attempt} of a series of {attempts}, with"
-            " {cards}, {devices} and {declined} declines in its first {elapsed}.",
+            " {cards} from {devices} in its first {elapsed} and {declined} declined.",
         ),
         "fr": (
             "Autorisation {attempt} sur {attempts}, {elapsed} après la première\u00a0: jusqu'ici {cards} de cette"

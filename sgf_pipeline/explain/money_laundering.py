@@ -93,14 +93,14 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
         "en": (
             "{vector}, leg {leg} of {legs}: {amount} arrived from {country}. Paid into this account so far: {came_in},"
             " by {senders}.",
-            "{amount} came from an account in {country}; with it, {senders} sent this account {came_in}. {vector}, leg"
-            " {leg} of {legs}.",
+            "{amount} came from an account in {country}, which brings the receipts of this account to {came_in}, from"
+            " {senders}. {vector}, leg {leg} of {legs}.",
         ),
         "fr": (
             "{vector}, étape {leg} sur {legs}\u00a0: {amount} reçus de {country}. Entrées de ce compte jusqu'ici\u00a0:"
             " {came_in}, de {senders}.",
-            "Un compte ({country}) a envoyé {amount}\u00a0; ce compte a ainsi reçu {came_in} de {senders}. {vector},"
-            " étape {leg} sur {legs}.",
+            "{amount} venus d'un compte ({country}), ce qui porte les entrées de ce compte à {came_in}, de {senders}."
+            " {vector}, étape {leg} sur {legs}.",
         ),
     },
     "sent": {
@@ -125,7 +125,7 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
             "{vector}, leg {leg} of {legs}: {amount} left for {country}, {since_in} after {last_in} came in. Of"
             " {came_in} received, {went_out} has left: {passed_on} % passed on, {kept} % kept.",
             "An account in {country} was sent {amount}, {since_in} after {last_in} arrived. {passed_on} % of the"
-            " receipts is gone ({went_out} of {came_in}, to {receivers}). {vector}, leg {leg} of {legs}.",
+            " receipts have gone out ({went_out} of {came_in}, to {receivers}). {vector}, leg {leg} of {legs}.",
         ),
         "fr": (
             "{vector}, étape {leg} sur {legs}\u00a0: {amount} partis vers {country}, {since_in} après l'arrivée de"

@@ -81,6 +81,8 @@ class PeftBackend:
 
     def _complete_batch(self, scenario: ScenarioName, prompts: Sequence[Prompt]) -> list[Completion]:
         self._load(scenario)
+        from sgf_pipeline.llm.decoding import decode
+
         rows = [*prompts, *[prompts[0]] * (BATCH_ROWS - len(prompts))]
         encoded = self._tokenizer(
             [prompt_text(prompt.brief) for prompt in rows],
@@ -94,7 +96,7 @@ class PeftBackend:
                 for prompt in rows
             ]
         )
-        drawn = _decode(self._model, encoded, draws, self._tokenizer.eos_token_id)
+        drawn = decode(self._model, encoded, draws, self._tokenizer.eos_token_id, TEMPERATURE, MIN_SHARE)
         completions = []
         for place in range(len(prompts)):
             tokens = drawn[place].tolist()
@@ -165,47 +167,6 @@ class PeftBackend:
                 " name an adapter that was trained on that base"
             ) from error
         self._model.set_adapter(adapter)
-
-
-def _decode(model: Any, encoded: Any, draws: np.ndarray[Any, Any], end: int) -> Any:
-    """Token ids drawn for each row, (rows, steps); a row's tokens after its end mark mean nothing.
-
-    ``draws`` are uniform numbers, (rows, most steps): step *s* of a row takes the token at which the cumulative
-    probability passes ``draws[row, s]``.
-    """
-    import torch
-    from transformers import DynamicCache
-
-    device = next(model.parameters()).device
-    mask = encoded["attention_mask"].to(device)
-    tokens = encoded["input_ids"].to(device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    uniform = torch.from_numpy(draws).to(device)
-    cache = DynamicCache()
-    drawn = []
-    finished = torch.zeros(len(tokens), dtype=torch.bool, device=device)
-    with torch.inference_mode():
-        for step in range(draws.shape[1]):
-            logits = model(
-                input_ids=tokens,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits[:, -1]
-            shares = torch.softmax(logits.float() / TEMPERATURE, dim=-1)
-            shares = torch.where(shares < MIN_SHARE * shares.amax(-1, keepdim=True), 0.0, shares)
-            sums = shares.double().cumsum(-1)
-            chosen = torch.searchsorted(sums, uniform[:, step : step + 1] * sums[:, -1:], right=True)
-            tokens = chosen.clamp(max=logits.shape[-1] - 1)
-            drawn.append(tokens)
-            finished |= tokens[:, 0] == end
-            if bool(finished.all()):
-                break
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-            positions = positions[:, -1:] + 1
-    return torch.cat(drawn, dim=1).cpu()
 
 
 def _require(folder: Path, file: str, variable: str, what: str) -> None:

@@ -73,8 +73,8 @@ NULL_PATTERN: dict[tuple[str, str], dict[str, float]] = {
 # Kinds that move money towards the account, whatever the caller says; transfers go both ways.
 _CREDITS = ("refund", "chargeback", "deposit")
 
-# Shares of how a card is read and its holder authenticated. Card present: contactless leads in Europe (about
-# four in five card-present payments, ECB study on payment attitudes 2024); magstripe survives abroad.
+# Shares of how a card is read: our judgement, not a measured source. Card present: contactless leads in Europe,
+# magstripe is a remnant.
 _POS_ENTRY = (("contactless", 0.78), ("chip", 0.205), ("magstripe", 0.015))
 _REMOTE_ENTRY = (("stored_credential", 0.42), ("manual", 0.58))
 CONTACTLESS_LIMIT_EUR = 50  # above it a contactless payment asks for the PIN (PSD2 exemption for low values)

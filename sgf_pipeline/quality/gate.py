@@ -20,7 +20,7 @@ from sgf_pipeline.domain.request import RequestContent, ShardCounts
 from sgf_pipeline.domain.schema import CLEAN_SCHEMA, FIELDS
 from sgf_pipeline.domain.streams import RowStream
 
-CARD_TYPES = ("purchase", "withdrawal", "verification")
+CARD_TYPES = ("purchase", "verification")  # and everything at a terminal
 BAD_ROWS_KEPT = 10_000
 
 
@@ -131,7 +131,9 @@ def row_rules(content: RequestContent) -> pa_pandas.DataFrameSchema:
         columns,
         checks=[
             pa_pandas.Check(
-                lambda f: ~f["transaction_type"].isin(CARD_TYPES) | f["card_id"].notna(), name="card rows name a card"
+                lambda f: ~(f["transaction_type"].isin(CARD_TYPES) | f["channel"].isin(["pos", "atm"]))
+                | f["card_id"].notna(),
+                name="card rows name a card",
             ),
             pa_pandas.Check(
                 lambda f: ~f["channel"].isin(["pos", "atm"]) | f["card_id"].isna() | f["entry_mode"].notna(),
@@ -160,11 +162,13 @@ def _row_failures(rules: pa_pandas.DataFrameSchema, frame: pd.DataFrame) -> list
         rules.validate(frame, lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases
-        failures = []
-        for column, check, index in zip(cases["column"], cases["check"], cases["index"], strict=True):
-            reason = f"{column}: {check}" if isinstance(column, str) else str(check)
-            failures.append((-1 if index is None or pd.isna(index) else int(index), reason))
-        return failures
+        failures = {}  # a rule between columns is reported once a column: keep one
+        for context, column, check, index in zip(
+            cases["schema_context"], cases["column"], cases["check"], cases["index"], strict=True
+        ):
+            reason = f"{column}: {check}" if context == "Column" else str(check)
+            failures[(-1 if index is None or pd.isna(index) else int(index), reason)] = None
+        return list(failures)
     return []
 
 

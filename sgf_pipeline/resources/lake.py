@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 import dagster as dg
 import pyarrow as pa
@@ -60,7 +61,10 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def uri(self, path: UPath) -> str:
         """The address to give to a user: ``file:///…`` or ``s3://…``."""
-        return Path(path.path).absolute().as_uri() if self._local else str(path)
+        if not self._local:
+            return str(path)
+        # "=" stays as it is, because readers of Hive folders take the address literally
+        return "file://" + quote(str(Path(path.path).absolute()), safe="/=")
 
     def check_writable(self) -> None:
         """Raise ``StorageError`` with the remedy when nothing can be written here."""

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import PrivateAttr
 
-from sgf_pipeline.domain.request import RequestContent
-
 if TYPE_CHECKING:
     from sgf_pipeline.llm.peft_backend import PeftBackend
     from sgf_pipeline.llm.writer import CaseWriter
 
 
 class LLMResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """``provider`` of the request → a writer of cases. One loaded model serves every shard of the process."""
+    """Writers of cases. One loaded model serves every shard of the process.
+
+    ``peft_base`` and ``peft_adapter`` name folders; the bundled model where they are not set.
+    """
 
     cache_dir: str
     peft_base: str | None = None
@@ -25,12 +26,15 @@ class LLMResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     _backend: "PeftBackend | None" = PrivateAttr(default=None)
 
-    def writer(self, content: RequestContent) -> "CaseWriter":
-        """A writer for one shard of the request."""
+    def writer(self, seed: int) -> "CaseWriter":
+        """A writer for one shard. Raises ``ModelError`` for a folder that holds no model."""
         from sgf_pipeline.llm.cache import DiskCaseCache
         from sgf_pipeline.llm.peft_backend import PeftBackend
         from sgf_pipeline.llm.writer import CaseWriter
 
         if self._backend is None:
-            self._backend = PeftBackend(base=self.peft_base, adapters=self.peft_adapter)
-        return CaseWriter(self._backend, DiskCaseCache(Path(self.cache_dir)), content.seed)
+            self._backend = PeftBackend(
+                Path(self.peft_base) if self.peft_base else None,
+                Path(self.peft_adapter) if self.peft_adapter else None,
+            )
+        return CaseWriter(self._backend, DiskCaseCache(Path(self.cache_dir) / "cases"), seed)

@@ -179,7 +179,7 @@ def _tests(rng: np.random.Generator, tests: int, cards: int, *, spends: bool) ->
     again[0] = False
     known = np.minimum(np.cumsum(~again), cards)  # cards tried up to and including this test
     again |= np.cumsum(~again) > cards
-    live = rng.random(cards) < rng.normal(0.56, 0.05)
+    live = rng.random(cards) < rng.normal(0.53, 0.05)
     pick = (rng.random(tests) * known).astype(np.int64)
     other = (rng.random(tests) * known).astype(np.int64)
     card = np.where(again, np.where(live[pick], other, pick), known - 1)

@@ -240,7 +240,7 @@ class _Route:
         """(source, target) of each transfer or withdrawal of a step; target −1 is out of the bank."""
         # Whoever holds a fifth of the largest holding still has something to pass on; less is commission.
         floor = max(least, max(held) // 5)
-        holders = [mule for mule in range(self.mules) if held[mule] >= floor]
+        holders = sorted((mule for mule in range(self.mules) if held[mule] >= floor), key=lambda mule: -held[mule])
         if not holders:
             return []
         if step.kind != "internal_transfer":
@@ -278,7 +278,7 @@ class _Route:
             out = out[: (count + 1) // 2]
             used = [target for _, target in out]
             return out + [(used[i % len(used)], collector) for i in range(count - len(out))]
-        sources = [mule for mule in middle if mule in holders]
+        sources = [mule for mule in holders if mule in middle]
         last = self.inner_steps_done == self.inner_steps - 1
         if sources and (last or 0 not in holders):
             return [(sources[i % len(sources)], collector) for i in range(count)]
@@ -301,16 +301,17 @@ def _legs(case: FraudCase, incident: Incident, mules: Array, outsiders: int) -> 
     """
     rng, world = incident.rng, incident.population.world
     rows = sum(step.count for step in case.steps)
-    # Small sums hide better: at difficulty 1 placements are 40 % smaller.
-    scale = world.threshold * (1 - 0.4 * incident.difficulty)
+    # Small sums hide better: at difficulty 1 a quarter of what the case says. Who structures stays near the threshold.
+    scale = world.threshold * (0.9 if case.vector == "structuring" else 0.25) ** incident.difficulty
     luck = rng.random(rows)
     low = np.repeat([step.low for step in case.steps], [step.count for step in case.steps])
     high = np.repeat([step.high for step in case.steps], [step.count for step in case.steps])
     share = low + luck * (high - low)
     rounding = rng.random(rows).tolist()
     keep = rng.uniform(0.03, 0.10, rows)
-    least = 5 * world.unit
+    least = 20 * world.unit
     graph = GRAPHS[case.vector]
+    senders, receivers = _sides(case, graph, outsiders)
     route = _Route(case, graph, len(mules))
     limits = incident.population.card_limit[mules].tolist()
     held = [0] * len(mules)
@@ -322,8 +323,8 @@ def _legs(case: FraudCase, incident: Incident, mules: Array, outsiders: int) -> 
         if step.kind in PLACEMENT:
             for i in range(start, row):
                 target = route.placement(i - start)
-                sender = 0 if graph.one_sender else (i - start) % outsiders
-                amount = chosen_sum(max(int(share[i] * scale), 20 * world.unit), rounding[i], world.unit)
+                sender = (i - start) % senders
+                amount = chosen_sum(max(int(share[i] * scale), 2 * least), rounding[i], world.unit)
                 held[target] += amount
                 legs.append(_Leg(i, number, -1, target, sender, amount))
             continue
@@ -343,9 +344,22 @@ def _legs(case: FraudCase, incident: Incident, mules: Array, outsiders: int) -> 
             held[source] -= amount
             if target >= 0:
                 held[target] += amount
-            receiver = (outsiders - 1 - (i - start)) % outsiders
+            receiver = outsiders - 1 - (i - start) % receivers
             legs.append(_Leg(i, number, source, target, receiver, amount))
     return legs
+
+
+def _sides(case: FraudCase, graph: Graph, outsiders: int) -> tuple[int, int]:
+    """How many of the outsiders send, counted from the first, and how many receive, counted from the last.
+
+    They are different ones where there are enough.
+    """
+    kinds = [step.kind for step in case.steps]
+    if graph.one_sender:
+        return 1, max(outsiders - 1, 1)
+    if "inbound_transfer" in kinds and "outbound_transfer" in kinds:
+        return (outsiders + 1) // 2, max(outsiders // 2, 1)
+    return outsiders, outsiders
 
 
 def _sessions(case: FraudCase, incident: Incident, customers: Array, home: int) -> tuple[Array, Array, Array]:

@@ -21,17 +21,16 @@ Array = NDArray[Any]
 # Notes that machines give out: units, share.
 WITHDRAWALS = ((10, 0.05), (20, 0.20), (30, 0.10), (40, 0.10), (50, 0.19), (60, 0.08), (70, 0.04), (80, 0.05),
                (100, 0.12), (150, 0.04), (200, 0.03))  # fmt: skip
-MAGSTRIPE_ABROAD = 0.05
+COUNTER = 0.09  # of withdrawals are made at a branch
 _WHY = {"51": 0.55, "55": 0.25, "61": 0.12, "65": 0.08}
 _WHY_NOT_SENT = {"51": 0.7, "61": 0.3}
 
-FRIENDS = 6  # neighbours in the block with whom money goes to and fro
-NEAR = 5
+NEAR = 5  # neighbours in the block, on either side, with whom money goes to and fro
 ABROAD = 0.06  # of transfers
 
 
 def withdrawals(scene: Scene, random: np.random.Generator, parts: Parts, who: Array, luck: Array) -> None:
-    """Cash from machines near home, or abroad on a journey."""
+    """Cash from machines near home or abroad on a journey; larger sums over the counter of a branch."""
     world, population = scene.population.world, scene.population
     customers = scene.customers(who)
     times = scene.times(random, who, luck, SHOPS)
@@ -39,11 +38,19 @@ def withdrawals(scene: Scene, random: np.random.Generator, parts: Parts, who: Ar
     machines = world.pick_in_city(random, np.where(away, place, population.city[customers]), atm=True)
     notes, shares = np.array([n for n, _ in WITHDRAWALS]), np.cumsum([share for _, share in WITHDRAWALS])
     amounts = notes[np.searchsorted(shares / shares[-1], random.random(len(who)), side="right").clip(0, len(notes) - 1)]
-    declined = random.random(len(who)) < 0.05
+    counter = ~away & (random.random(len(who)) < COUNTER)
+    tens = np.maximum(np.rint(np.exp(random.normal(np.log(38), 0.9, len(who)))), 1).astype(np.int64)
+    amounts = np.where(counter, tens * 10, amounts)
+    declined = random.random(len(who)) < np.where(counter, 0.01, 0.05)
     columns = cash(
-        population, random, customers, times, amounts * world.unit, "atm", "withdrawal",
+        population, random, customers, times, amounts * world.unit,
+        np.where(counter, code(CHANNELS, "branch"), code(CHANNELS, "atm")), "withdrawal",
         machines=machines,
-        response_code=np.where(declined, draw_words(random, len(who), RESPONSE_CODES, _WHY), 0),
+        response_code=np.where(
+            declined,
+            np.where(counter, code(RESPONSE_CODES, "51"), draw_words(random, len(who), RESPONSE_CODES, _WHY)),
+            code(RESPONSE_CODES, "00"),
+        ),
     )  # fmt: skip
     columns["hard_negative"] = np.where(away, code(HARD_NEGATIVES, "travel"), -1)
     parts.add(columns)
@@ -52,9 +59,9 @@ def withdrawals(scene: Scene, random: np.random.Generator, parts: Parts, who: Ar
 def cash_deposits(scene: Scene, random: np.random.Generator, parts: Parts, who: Array, luck: Array) -> None:
     """Cash paid in: presents and sold things, and the takings of small businesses."""
     world = scene.population.world
-    takings = random.random(len(who)) < 0.22
+    takings = random.random(len(who)) < 0.35
     euros = np.where(
-        takings, np.exp(random.normal(np.log(1400), 0.8, len(who))), np.exp(random.normal(np.log(160), 0.9, len(who)))
+        takings, np.exp(random.normal(np.log(2200), 0.85, len(who))), np.exp(random.normal(np.log(160), 0.9, len(who)))
     )
     step = np.where(takings, 10, 5) * world.unit
     amounts = np.maximum(np.rint(euros * world.eur / step), 1).astype(np.int64) * step
@@ -126,7 +133,7 @@ def _session(
     scene: Scene, random: np.random.Generator, who: Array, times: Array
 ) -> tuple[Array, tuple[Array, Array, Array, Array]]:
     """(channel codes, session) of transfers."""
-    mobile = random.random(len(who)) < 0.55
+    mobile = random.random(len(who)) < 0.48
     away, place = scene.episodes.journey(who, times)
     channel = np.where(mobile, code(CHANNELS, "mobile"), code(CHANNELS, "online_banking"))
     return channel, sessions(scene, random, who, times, mobile, away, place)
@@ -135,7 +142,7 @@ def _session(
 def _amounts(scene: Scene, random: np.random.Generator, n: int, median_eur: float) -> Array:
     """Amounts of private transfers: most are round, a few are large (a car, a kitchen)."""
     world = scene.population.world
-    euros = median_eur * np.exp(random.normal(0, 1.1, n)) * np.where(random.random(n) < 0.012, 25, 1)
+    euros = median_eur * np.exp(random.normal(0, 1.1, n)) * np.where(random.random(n) < 0.03, 25, 1)
     cents = max(1, world.unit // 100)
     free = np.maximum(np.rint(euros * world.eur / cents), 1).astype(np.int64) * cents
     step = np.where(euros < 15, 1, np.where(euros < 100, 5, np.where(euros < 1000, 10, 50))) * world.unit

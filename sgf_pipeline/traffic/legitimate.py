@@ -17,7 +17,7 @@ from sgf_pipeline.population.customers import BLOCK, Population
 from sgf_pipeline.population.places import DAY_US
 from sgf_pipeline.traffic import banking, spending, standing
 from sgf_pipeline.traffic.habits import habits
-from sgf_pipeline.traffic.scene import Parts, Scene, episodes
+from sgf_pipeline.traffic.scene import Parts, Scene, episodes, sale_days
 
 Array = NDArray[Any]
 
@@ -30,15 +30,16 @@ REFUNDS = 0.028
 CHARGEBACKS = 0.0015
 RETRIES = 0.010  # after a decline
 REPEATS = 0.007  # the same fare, coffee or parking again
-PAIRS = 0.030  # transfers between two customers of the bank; each is two rows
+# Transfers between two customers of the bank, each two rows: so many that a link, or a credit, is nothing unusual.
+PAIRS = 0.048
 
 # Kinds of the rest, as shares; what is left are purchases.
 KINDS = {
     "withdrawal": 0.045,
     "verification": 0.013,
     "cash_deposit": 0.009,
-    "transfer_out": 0.026,
-    "transfer_in": 0.022,
+    "transfer_out": 0.020,
+    "transfer_in": 0.024,
 }
 
 
@@ -56,14 +57,17 @@ def legitimate(
     if not rows:
         return
     weights = np.add.reduceat(population.activity, np.arange(0, population.size, BLOCK))
+    sales = sale_days(rng(seed, "sales", scenario), population, start_us, end_us)
     for number, quota in enumerate(largest_remainder(rows, weights)):
         if not quota:
             continue
-        scene_of_block = _scene(population, seed, scenario, number, start_us, end_us)
+        own = habits(population, number)
+        drawn = episodes(rng(seed, "episodes", scenario, number), population, own, start_us, end_us)
+        scene = Scene(population, own, drawn, sales, start_us, end_us)
         pieces = ceil(quota / PIECE)
         for piece, piece_quota in enumerate(largest_remainder(int(quota), np.ones(pieces))):
             random = rng(seed, "traffic", scenario, number, piece)
-            yield _piece(scene_of_block, random, int(piece_quota), piece, pieces)
+            yield _piece(scene, random, int(piece_quota), piece, pieces)
 
 
 def largest_remainder(total: int, weights: Array) -> Array:
@@ -73,17 +77,6 @@ def largest_remainder(total: int, weights: Array) -> Array:
     left = total - int(parts.sum())
     parts[np.argsort(parts - exact, kind="stable")[:left]] += 1
     return parts
-
-
-def _scene(population: Population, seed: int, scenario: str, number: int, start_us: int, end_us: int) -> Scene:
-    own = habits(population, number)
-    return Scene(
-        population=population,
-        habits=own,
-        episodes=episodes(rng(seed, "episodes", scenario, number), population, own, start_us, end_us),
-        start_us=start_us,
-        end_us=end_us,
-    )
 
 
 def _piece(scene: Scene, random: np.random.Generator, quota: int, piece: int, pieces: int) -> EventBlock:

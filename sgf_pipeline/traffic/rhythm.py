@@ -18,8 +18,8 @@ CELL_US = 30 * MINUTE_US  # a rhythm is constant within half an hour
 SHOPS, ONLINE, BANKING = range(3)
 
 # Relative weight of each local hour 0–23, and of Monday to Sunday. Shape: nights quiet, peaks at lunch and early
-# evening in shops, in the late evening online, office hours for transfers. The ratio of the busiest to the
-# quietest hour of all rows (5 to 15) is that of the ULB card data set, whose clock gives 8.3.
+# evening in shops, in the late evening online, office hours for transfers: our judgement, set so that the busiest
+# hour of all rows has 5 to 15 times the rows of the quietest.
 _HOURS = {
     SHOPS: (
         1.05, 0.75, 0.62, 0.58, 0.62, 0.85, 1.6, 2.8, 3.8, 4.3, 4.9, 5.8,

@@ -20,12 +20,13 @@ Array = NDArray[Any]
 
 NEVER = np.iinfo(np.int64).max // 2
 
-JOURNEYS = 0.06  # a customer and 30 days
+JOURNEYS = 0.045  # a customer and 30 days
 JOURNEY_DAYS = (2.0, 9.0)
 NEW_DEVICES = 0.06  # a customer and 30 days
-NEW_DEVICE_DAYS = 5  # for which a device counts as new
-SPREES = 0.025  # a customer and 30 days
+NEW_DEVICE_DAYS = 4  # for which a device counts as new
+SPREES = 0.018  # a customer and 30 days
 SPREE_US = 5 * 3600 * 1_000_000
+SALES = 12  # merchants a shard with a sale day
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Scene:
     population: Population
     habits: Habits
     episodes: Episodes
+    sale_day: Array  # of each merchant position: days since 1970-01-01, -1 where there is none
     start_us: int
     end_us: int
 
@@ -106,6 +108,19 @@ class Parts:
         for first, link in self._links:
             joined.columns["link"][first : first + len(link)] = link
         return joined
+
+
+def sale_days(random: np.random.Generator, population: Population, start_us: int, end_us: int) -> Array:
+    """Each merchant's sale day inside the period (days since 1970-01-01, UTC), -1 for nearly all.
+
+    Drawn for a whole shard, so that its customers meet at the same shops. Periods without a whole day have none.
+    """
+    days = np.full(len(population.world.merchant_key), -1, dtype=np.int64)
+    first, last = -(-start_us // DAY_US), end_us // DAY_US
+    if first < last:
+        shops = population.world.pick_merchants(random, SALES)
+        days[shops] = random.integers(first, last, SALES)
+    return days
 
 
 def episodes(

@@ -52,7 +52,8 @@ def payments(scene: Scene, random: np.random.Generator, parts: Parts, *, limit: 
     moved = np.flatnonzero(np.isin(names, ("rent", "bill", "second_bill", "savings", "support")))
     parts.add(
         transfers(
-            population, random, customers[moved], times[moved], amounts[moved], "online_banking",
+            population, random, customers[moved], times[moved], amounts[moved],
+            np.where(random.random(len(moved)) < 0.6, code(CHANNELS, "mobile"), code(CHANNELS, "online_banking")),
             np.where(np.isin(names[moved], INCOMING), 1, 0), habits.item_account[who[moved], item[moved]],
             population.country[customers[moved]],
         )

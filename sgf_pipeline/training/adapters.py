@@ -41,6 +41,7 @@ def train_adapter(
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     model.peft_config["default"].base_model_name_or_path = "sgf-mini"  # not the folder it was trained in
     model.half().save_pretrained(out_dir, save_embedding_layers=False)
+    (out_dir / "README.md").unlink(missing_ok=True)  # peft's empty form; the model card says it all
     return {
         "parameters": float(trained),
         "steps": float(steps),

@@ -3,6 +3,7 @@
 Belongs here: batching, the optimiser, the schedule, the loss over a set. Does not belong here: what is trained.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from sgf_pipeline.domain.randomness import rng
 from sgf_pipeline.llm.prompts import prompt_text
 from sgf_pipeline.training.corpus import Example
 
+log = logging.getLogger(__name__)
+
+REPORT_STEPS = 100
 FAST_BF16 = bool(torch.cpu.get_capabilities().get("amx_bf16"))
 HELD_OUT_ROWS = 256  # about as many held-out cases are read for a loss
 IGNORED = -100  # label that transformers leaves out of the loss
@@ -56,7 +60,7 @@ def fit(model: Any, rows: Sequence[Row], steps: int, peak_lr: float, batch_rows:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
     losses = []
     model.train()
-    for batch in islice(_batches(rows, batch_rows, seed, what), steps):
+    for step, batch in enumerate(islice(_batches(rows, batch_rows, seed, what), steps), start=1):
         loss = _loss(model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -64,6 +68,8 @@ def fit(model: Any, rows: Sequence[Row], steps: int, peak_lr: float, batch_rows:
         schedule.step()
         optimiser.zero_grad(set_to_none=True)
         losses.append(loss.item())
+        if step % REPORT_STEPS == 0:
+            log.info("%s: step %d of %d, loss %.3f", what, step, steps, np.mean(losses[-REPORT_STEPS:]))
     model.eval()
     return float(np.mean(losses[-max(1, steps // 10) :]))
 

@@ -142,6 +142,17 @@ def test_a_cash_business_pays_in_at_one_account_and_an_exchange_pays_out_from_on
         assert len(set(block["counterparty"][arrivals(block)].tolist())) == 1
 
 
+def test_who_sends_from_elsewhere_does_not_receive_there() -> None:
+    """Guards against money that goes straight back to the account outside from which it came."""
+    for block in played(cases.laundering("fan_in"), 10):
+        outside = block["counterparty"] >= EXTERNAL_BASE
+        credit = block["direction"] == CREDIT
+        senders, receivers = (set(block["counterparty"][outside & side].tolist()) for side in (credit, ~credit))
+        assert senders
+        assert receivers
+        assert not senders & receivers
+
+
 def test_counter_hours() -> None:
     """Guards against cash paid in at a counter by night or on a Sunday."""
     people = cases.people("money_laundering")

@@ -1,0 +1,92 @@
+"""``python -m sgf_pipeline.training``: train the bundled model again and write its card.
+
+With ``--scenario``, only those adapters are trained, on the base that is already in ``--out``.
+"""
+
+import argparse
+import json
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sgf_pipeline.domain.scenario_names import ScenarioName
+from sgf_pipeline.llm.peft_backend import BUNDLED, PeftBackend
+from sgf_pipeline.training.archetypes import BOOKS
+from sgf_pipeline.training.corpus import Corpus, build_corpus
+
+BASE_STEPS = 2000
+ADAPTER_STEPS = 250
+EVALUATION_SEED = 2025  # apart from the training seed: briefs and draws of the evaluation
+
+
+def train_all(
+    out: Path,
+    only: Sequence[ScenarioName] = (),
+    steps: int = BASE_STEPS,
+    adapter_steps: int = ADAPTER_STEPS,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Train base and adapters (or the adapters of ``only``) into ``out``, evaluate, write ``figures.json`` and card.
+
+    Raises ``ModelError`` if ``only`` is given and ``out`` holds no base.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"  # nothing of the training comes from outside
+    from sgf_pipeline.training.adapters import RANK, train_adapter
+    from sgf_pipeline.training.base_model import BATCH_ROWS, SIZES, VOCABULARY, train_base
+    from sgf_pipeline.training.evaluate import evaluate
+    from sgf_pipeline.training.model_card import model_card
+
+    corpus = build_corpus(tuple(BOOKS), seed)
+    figures: dict[str, Any]
+    figures_file = out / "figures.json"
+    if only:
+        figures = json.loads(figures_file.read_text())
+    else:
+        figures = {"base": train_base(corpus, out / "base", steps, seed), "adapters": {}, "evaluation": {}}
+        print("base", figures["base"], flush=True)
+    for name in only or tuple(BOOKS):
+        folder = out / "adapters" / name
+        figures["adapters"][name] = train_adapter(name, corpus, out / "base", folder, adapter_steps, seed)
+        print(name, figures["adapters"][name], flush=True)
+    backend = PeftBackend(out / "base", out / "adapters")
+    for name in only or tuple(BOOKS):
+        figures["evaluation"][name] = evaluate(name, corpus, backend, EVALUATION_SEED)
+        print(name, figures["evaluation"][name], flush=True)
+    figures_file.write_text(json.dumps(figures, indent=1) + "\n")
+    facts = {
+        "layers": SIZES["num_hidden_layers"],
+        "width": SIZES["hidden_size"],
+        "vocabulary": VOCABULARY,
+        "rank": RANK,
+        "batch": BATCH_ROWS,
+        "seed": seed,
+        "sampling": backend.sampling.replace("=", " ").replace("_", " ").replace(",", ", "),
+        "cases": _cases(corpus),
+        "archetypes": ", ".join(f"{len(book.archetypes)} archetypes of {name}" for name, book in BOOKS.items()),
+    }
+    (out / "MODEL_CARD.md").write_text(model_card(figures, facts))
+    return figures
+
+
+def _cases(corpus: Corpus) -> int:
+    return sum(len(part) for split in (corpus.train, corpus.held_out) for part in split.values())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m sgf_pipeline.training", description=__doc__)
+    parser.add_argument("--out", type=Path, default=BUNDLED, help="folder to write (default: the bundled model's)")
+    parser.add_argument(
+        "--scenario", action="append", choices=list(BOOKS), default=[], help="only this adapter; repeatable"
+    )
+    parser.add_argument("--steps", type=int, default=BASE_STEPS, help="training steps of the base")
+    parser.add_argument("--adapter-steps", type=int, default=ADAPTER_STEPS, help="training steps of each adapter")
+    parser.add_argument("--seed", type=int, default=0, help="seed of corpus and training")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    train_all(given.out, given.scenario, given.steps, given.adapter_steps, given.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sgf_pipeline.domain.events import CHANNELS, COLUMNS, TRANSACTION_TYPES, EventBlock
+from sgf_pipeline.population.customers import Population, population
+from sgf_pipeline.population.filling import NULL_PATTERN, NULLABLE, PLACE
+from sgf_pipeline.population.places import DAY_US
+from sgf_pipeline.population.world import world
+from sgf_pipeline.traffic import legitimate
+from sgf_pipeline.traffic.legitimate import PIECE, largest_remainder
+
+START_DAY = 20_089  # 2025-01-01
+START = START_DAY * DAY_US
+HOUR_US = 3_600_000_000
+
+
+@lru_cache(maxsize=8)
+def people(
+    size: int, countries: tuple[str, ...] = ("FR", "DE", "IT"), currency: str = "EUR", seed: int = 3
+) -> Population:
+    return population(seed, "phishing", size, world(seed, countries, currency), START_DAY)
+
+
+def blocks(
+    who: Population, rows: int, period_us: int = 30 * DAY_US, start_us: int = START, seed: int = 5
+) -> Iterator[EventBlock]:
+    return legitimate(
+        who, seed=seed, scenario="phishing", rows=rows, start_us=start_us, end_us=start_us + period_us - 1
+    )
+
+
+def traffic(who: Population, rows: int, period_us: int = 30 * DAY_US, seed: int = 5) -> EventBlock:
+    return EventBlock.concat(list(blocks(who, rows, period_us, seed=seed)))
+
+
+def digest(block: EventBlock) -> str:
+    return hashlib.sha256(b"".join(block[name].tobytes() for name in COLUMNS)).hexdigest()
+
+
+def of_kind(block: EventBlock, kind: str) -> np.ndarray:
+    return np.flatnonzero(block["transaction_type"] == TRANSACTION_TYPES.index(kind))
+
+
+@pytest.fixture(scope="module")
+def month() -> EventBlock:
+    return traffic(people(1500), 30_000)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.integers(0, 3000),
+    size=st.sampled_from([1, 2, 3, 60, 1024, 1025, 5000]),
+    period_us=st.one_of(st.integers(1_000_000, 40 * DAY_US), st.just(3 * 366 * DAY_US), st.just(HOUR_US)),
+    offset_us=st.integers(0, 400 * DAY_US),
+)
+def test_rows_are_exact_and_inside_the_period(rows: int, size: int, period_us: int, offset_us: int) -> None:
+    """Guards: a row too many or too few, or one outside the period, for any mix of rows, customers and period."""
+    start = START + offset_us
+    block = EventBlock.concat(list(blocks(people(size), rows, period_us, start)))
+    assert len(block) == rows
+    assert not block["is_fraud"].any()
+    assert np.all((block["time"] >= start) & (block["time"] < start + period_us))
+    assert np.all((block["customer"] >= 0) & (block["customer"] < size))
+    assert np.all(block["amount"] >= 0)
+    linked = np.flatnonzero(block["link"] >= 0)
+    assert np.all(block["time"][linked] > block["time"][block["link"][linked]])
+
+
+def test_few_customers_with_many_rows_come_in_bounded_blocks() -> None:
+    """Guards: memory that grows with the rows of one block of customers."""
+    lengths = [len(block) for block in blocks(people(3), 3 * PIECE + 1)]
+    assert sum(lengths) == 3 * PIECE + 1
+    assert len(lengths) == 4
+    assert max(lengths) <= PIECE
+
+
+def test_no_customers_or_no_time_for_rows_is_an_error() -> None:
+    """Guards: an endless loop or a division by zero on a call that cannot be met."""
+    with pytest.raises(ValueError, match="need a customer and a period"):
+        list(blocks(people(0), 1))
+    with pytest.raises(ValueError, match="need a customer and a period"):
+        list(blocks(people(3), 1, period_us=1))
+    assert list(blocks(people(0), 0)) == []
+
+
+@given(st.integers(0, 10**9), st.lists(st.floats(0.5, 1e4), min_size=1, max_size=50))
+def test_largest_remainder_is_exact_and_fair(total: int, weights: list[float]) -> None:
+    """Guards: quotas that do not sum to the rows, or are off by more than one."""
+    parts = largest_remainder(total, np.array(weights))
+    assert parts.sum() == total
+    assert np.all(np.abs(parts - total * np.array(weights) / sum(weights)) <= 1 + 1e-6)
+
+
+def test_same_seed_same_bytes_other_seed_other_rows(month: EventBlock) -> None:
+    """Guards: hidden state between two runs, or a seed that is not used."""
+    assert digest(month) == digest(traffic(people(1500), 30_000))
+    other = traffic(people(1500), 30_000, seed=6)
+    assert digest(month) != digest(other)
+    assert len(np.intersect1d(month["time"], other["time"])) < 5
+
+
+def test_blocks_do_not_depend_on_each_other() -> None:
+    """Guards: a block whose bytes change with how many blocks were drawn before it."""
+    iterator = blocks(people(3000), 60_000)
+    first = next(iterator)
+    again = list(blocks(people(3000), 60_000))
+    assert digest(first) == digest(again[0])
+    assert len(again) > 1
+
+
+def test_nulls_follow_the_pattern(month: EventBlock) -> None:
+    """Guards: honest rows whose nulls differ from the table that criminal rows are filled by."""
+    seen = set()
+    pairs = month["transaction_type"].astype(int) * len(CHANNELS) + month["channel"]
+    for pair in np.unique(pairs):
+        rows = np.flatnonzero(pairs == pair)
+        words = TRANSACTION_TYPES[pair // len(CHANNELS)], CHANNELS[pair % len(CHANNELS)]
+        seen.add(words)
+        pattern = NULL_PATTERN[words]
+        for column in NULLABLE:
+            if column == "link" and words[0] == "transfer":
+                continue  # on credit legs of two rows only: see the test of links
+            values = month[column][rows]
+            share = np.mean(~np.isnan(values) if column in PLACE else values != COLUMNS[column].null)
+            expected = pattern.get(column, 0.0)
+            assert abs(share - expected) <= 6 * np.sqrt(expected * (1 - expected) / len(rows)), (words, column)
+    assert seen == set(NULL_PATTERN), "a kind that no honest row has would give away the criminal ones"
+
+
+def test_refunds_and_disputes_follow_their_purchase(month: EventBlock) -> None:
+    """Guards: money back that was never paid, to another card, or more than was paid."""
+    for kind, at_least in (("refund", 400), ("chargeback", 20)):
+        rows = of_kind(month, kind)
+        purchase = month["link"][rows]
+        assert len(rows) >= at_least
+        assert len(np.unique(purchase)) == len(rows)
+        assert np.all(month["transaction_type"][purchase] == TRANSACTION_TYPES.index("purchase"))
+        assert np.all(month["response_code"][purchase] == 0)
+        for column in ("customer", "account", "card", "merchant", "channel"):
+            assert np.array_equal(month[column][rows], month[column][purchase]), column
+        assert np.all(month["amount"][rows] <= month["amount"][purchase])
+        assert np.all(month["amount"][rows] > 0)
+        assert np.all(month["time"][rows] > month["time"][purchase])
+        assert np.all(month["direction"][rows] == 1)
+    assert np.all(month["dispute_reason"][of_kind(month, "chargeback")] >= 0)
+
+
+def test_transfers_between_customers_are_mirrored(month: EventBlock) -> None:
+    """Guards: money that is lost or made between two customers of the bank."""
+    transfers = of_kind(month, "transfer")
+    credit = transfers[month["link"][transfers] >= 0]
+    debit = month["link"][credit]
+    assert len(credit) > 300
+    assert len(np.unique(debit)) == len(credit)
+    assert np.all(month["direction"][debit] == 0)
+    assert np.all(month["direction"][credit] == 1)
+    assert np.array_equal(month["amount"][credit], month["amount"][debit])
+    assert np.array_equal(month["counterparty"][credit], month["account"][debit])
+    assert np.array_equal(month["counterparty"][debit], month["account"][credit])
+    assert np.all(month["customer"][debit] != month["customer"][credit])
+    wait = month["time"][credit] - month["time"][debit]
+    assert np.all((wait > 0) & (wait < 120_000_000))
+    inside = month["counterparty"][transfers] < 1 << 40
+    assert set(transfers[inside]) == set(credit) | set(debit)
+
+
+def test_salaries_come_once_a_month() -> None:
+    """Guards: salaries drawn like purchases instead of standing on their day."""
+    quarter = traffic(people(200), 12_000, period_us=90 * DAY_US)
+    rows = of_kind(quarter, "deposit")
+    rows = rows[(quarter["channel"][rows] == CHANNELS.index("online_banking")) & (quarter["hard_negative"][rows] < 0)]
+    payee, number = np.unique(quarter["customer"][rows], return_counts=True)
+    assert len(payee) > 80
+    assert np.all(number <= 4)
+    assert np.mean((number == 3) | (number == 2)) > 0.9
+    for customer in payee[:20]:
+        mine = rows[quarter["customer"][rows] == customer]
+        assert len(np.unique(quarter["amount"][mine])) == len(np.unique(quarter["counterparty"][mine])) == 1
+
+
+def test_a_long_period_or_a_small_quota_does_not_drown_in_standing_payments() -> None:
+    """Guards: batches of salaries and rents without purchases, where few rows are asked over three years."""
+    block = traffic(people(300), 5000, period_us=3 * 365 * DAY_US)
+    assert np.mean(block["transaction_type"] == TRANSACTION_TYPES.index("purchase")) > 0.55
+
+
+def test_ages_follow_the_account_and_the_day(month: EventBlock) -> None:
+    """Guards: an age that is stuck on the first day, or that a retried or refunded row forgot to renew."""
+    opened = people(1500).account_opened_day[month["customer"]]
+    assert np.array_equal(month["account_age_days"], month["time"] // DAY_US - opened)
+    assert np.array_equal(month["account"], people(1500).account[month["customer"]])
+
+
+@pytest.mark.parametrize("countries", [("JP",), ("US",), ("FR",)])
+def test_people_sleep_at_night_where_they_live(countries: tuple[str, ...]) -> None:
+    """Guards: a rhythm in UTC, which makes Tokyo shop at three in the morning."""
+    who = people(900, countries)
+    block = traffic(who, 20_000)
+    minutes = who.local_minutes(block["customer"], block["time"])
+    hours = np.bincount(minutes // 60, minlength=24)
+    assert 5 <= hours.max() / hours.min() <= 16
+    assert hours.argmin() in (1, 2, 3, 4, 5)
+    assert hours[1:5].sum() < 0.06 * hours.sum()
+    bought = of_kind(block, "purchase")
+    shops = bought[block["channel"][bought] == CHANNELS.index("pos")]
+    till = np.bincount(minutes[shops] // 60, minlength=24)
+    assert till[12] > till[10]
+    assert till[18] > till[15]
+
+
+def test_yen_have_no_fraction_and_keep_their_habits() -> None:
+    """Guards: amounts in a currency without minor unit that are a hundred times too small or never round."""
+    block = traffic(people(600, ("JP",), "JPY"), 12_000)
+    bought = block["amount"][of_kind(block, "purchase")]
+    assert 1000 < np.median(bought) < 8000
+    assert 0.1 < np.mean(bought % 100 == 0) < 0.4
+    checks = block["amount"][of_kind(block, "verification")]
+    assert set(np.unique(checks)) == {0, 100}
+    assert np.all(block["amount"][of_kind(block, "withdrawal")] % 1000 == 0)
+
+
+def test_honest_rows_cover_what_could_give_fraud_away(month: EventBlock) -> None:
+    """Guards: a tiny amount, a decline, a shared device or a foreign shop that only offenders have."""
+    bought = of_kind(month, "purchase")
+    tiny = bought[month["amount"][bought] <= 200]
+    declined = month["response_code"] > 0
+    assert 0.03 < len(tiny) / len(bought) < 0.065
+    assert 0.08 < declined[tiny].mean() < 0.22
+    assert np.any(month["amount"][bought] == 100)
+    assert 0.02 < declined.mean() < 0.08
+    assert len(np.unique(month["response_code"])) == 9
+    assert 0.02 < len(of_kind(month, "refund")) / len(month) < 0.03
+    assert 0.008 < np.mean(month["hard_negative"] >= 0) < 0.03
+    for column in ("device", "ip"):
+        known = month[column] >= 0
+        pairs = np.unique(np.stack([month[column][known], month["customer"][known]]), axis=1)
+        _, customers = np.unique(pairs[0], return_counts=True)
+        assert np.mean(customers > 1) > 0.02, column
