@@ -17,6 +17,7 @@ from sgf_pipeline import __version__
 from sgf_pipeline.domain.errors import ConflictError, InvalidRequestError, UnknownBatchError, ValidationFailedError
 from sgf_pipeline.domain.request import GenerationRequest, canonical_json, check_batch_id
 from sgf_pipeline.domain.scenario_names import ScenarioName
+from sgf_pipeline.population.places import WITHOUT_CITY
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.scenarios import scenario
 
@@ -49,6 +50,9 @@ def check_buildable(request: GenerationRequest) -> None:
     """Raise ``InvalidRequestError`` for what a request may name but this version cannot build yet."""
     for name in request.content.scenarios:
         scenario(name)
+    placeless = [code for code in request.content.countries if code in WITHOUT_CITY]
+    if placeless:
+        raise InvalidRequestError(f"country {placeless[0]!r} has no city to live in: use another country")
     if request.content.provider != "peft":
         raise InvalidRequestError(f"provider {request.content.provider!r} is not built yet: use 'peft'")
 

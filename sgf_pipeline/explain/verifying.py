@@ -1,19 +1,20 @@
 """``verify``: the second opinion on explanations, which shares no line of reckoning with ``explain``.
 
 Belongs here: walking through the exported rows of each incident one by one, with sets and sums, and comparing what
-that shows with evidence and text. It imports nothing from the other modules of this package, on purpose: a defect
-there must not be repeated here. So the loops stay plain.
+that shows with evidence and text. Beside the walks it imports nothing from the other modules of this package, on
+purpose: a defect there must not be repeated here. So the loops stay plain.
 """
 
 import json
 import re
 from collections import Counter
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
 
-from sgf_pipeline.domain.money import minor_digits
+from sgf_pipeline.explain.walks import WALKS
+from sgf_pipeline.explain.walks.base import Row, Walk
 
 _NUMBERS = {
     "en": re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?<![\w.,])\d+(?:\.\d+)?"),
@@ -23,8 +24,6 @@ _THOUSANDS = {"en": ",", "fr": "\u202f"}
 _DECIMAL = {"en": ".", "fr": ","}
 _HEAD = ("scenario", "fact", "language", "currency")
 _MOST_TRANSACTIONS = 8
-
-Row = dict[str, Any]
 
 
 def verify(rows_with_explanations: pd.DataFrame) -> list[str]:
@@ -36,30 +35,29 @@ def verify(rows_with_explanations: pd.DataFrame) -> list[str]:
     transactions named are exported rows of the incident up to this one, this one among them.
     """
     problems: list[str] = []
-    walks: dict[str, _CardTesting | _MoneyLaundering] = {}
     rows = _plain_rows(rows_with_explanations)
     totals = _totals(rows)
+    walks: dict[str, Walk] = {}
     for row in rows:
-        name = row["transaction_id"]
+        scenario = json.loads(row["evidence"]).get("scenario") if row["evidence"] else None
+        if scenario in WALKS and row["incident_id"] not in walks:
+            walks[row["incident_id"]] = WALKS[scenario](totals[row["incident_id"]])
+    for row in rows:
+        name, walk = row["transaction_id"], walks.get(row["incident_id"])
+        explained = row["explanation"] is not None and row["evidence"] is not None
         if not row["is_fraud"]:
             if row["explanation"] is not None or row["evidence"] is not None:
                 problems.append(f"transaction {name} is no fraud but has an explanation")
-            continue
-        if row["explanation"] is None or row["evidence"] is None:
+            if walk is not None:
+                walk.seen.add(name)
+                walk.pass_by(row)
+        elif not explained:
             problems.append(f"transaction {name} is fraud but has no explanation")
-            continue
-        evidence = json.loads(row["evidence"])
-        scenario = evidence.get("scenario")
-        if scenario not in _WALKS:
-            problems.append(f"transaction {name}: evidence names the unknown scenario {scenario!r}")
-            continue
-        incident = row["incident_id"]
-        if incident not in walks:
-            walks[incident] = _WALKS[scenario](totals[incident])
-        walk = walks[incident]
-        expected = walk.step(row)
-        walk.seen.add(name)
-        problems += [f"transaction {name}: {problem}" for problem in _compare(row, evidence, expected, walk.seen)]
+        elif walk is None or (evidence := json.loads(row["evidence"])).get("scenario") not in WALKS:
+            problems.append(f"transaction {name}: evidence names an unknown scenario")
+        else:
+            walk.seen.add(name)
+            problems += [f"transaction {name}: {text}" for text in _compare(row, evidence, walk.step(row), walk.seen)]
     return problems
 
 
@@ -129,136 +127,3 @@ def _numbers_in_evidence(told: dict[str, Any]) -> Counter[Decimal]:
         for number in numbers
         if isinstance(number, int | float) or (isinstance(number, str) and number.isdigit())
     )
-
-
-def _lapse(microseconds: int) -> dict[str, Any]:
-    """A duration as evidence gives it: from 2 days in days, from 2 hours in hours, from 2 minutes in minutes."""
-    seconds = microseconds // 10**6
-    if seconds < 120:
-        return {"value": seconds, "unit": "seconds"}
-    if seconds < 7_200:
-        return {"value": seconds // 60, "unit": "minutes"}
-    if seconds < 172_800:
-        return {"value": seconds // 3_600, "unit": "hours"}
-    return {"value": seconds // 86_400, "unit": "days"}
-
-
-class _CardTesting:
-    """What an incident of card testing has shown so far."""
-
-    def __init__(self, totals: Counter[str]) -> None:
-        self.spends = totals["spend"]
-        self.attempts = totals.total() - self.spends
-        self.seen: set[str] = set()
-        self.tested: list[Row] = []
-        self.spent = 0
-
-    def step(self, row: Row) -> dict[str, Any]:
-        known = {"merchant": row["merchant_name"], "amount": row["amount"], "response_code": row["response_code"]}
-        if row["step_kind"] != "spend":
-            self.tested.append(row)
-            number = len(self.tested)
-            kind = "first_test" if number == 1 else "test" if self._different("device_id") else "unseen_test"
-            return {
-                **known,
-                "fact": kind,
-                "attempt": number,
-                "attempts": self.attempts,
-                "elapsed": _lapse(row["event_us"] - self.tested[0]["event_us"]),
-                "cards": self._different("card_id"),
-                "declined": sum(1 for test in self.tested if test["response_code"] != "00"),
-                "devices": self._different("device_id"),
-                "addresses": self._different("ip_address"),
-                "merchants": self._different("merchant_id"),
-            }
-        self.spent += 1
-        tests = [test for test in self.tested if test["card_id"] == row["card_id"]]
-        passed = [test for test in tests if test["response_code"] == "00"]
-        if not passed:
-            return {"fact": "a spend on a card that passed no test"}
-        return {
-            **known,
-            "fact": "spend",
-            "spend": self.spent,
-            "spends": self.spends,
-            "cards": self._different("card_id"),
-            "card_tests": len(tests),
-            "tested_amount": passed[-1]["amount"],
-            "waited": _lapse(row["event_us"] - passed[-1]["event_us"]),
-        }
-
-    def _different(self, column: str) -> int:
-        return len({test[column] for test in self.tested if test[column] is not None})
-
-
-class _MoneyLaundering:
-    """What an incident of money laundering has shown so far. Money is summed as decimals."""
-
-    def __init__(self, totals: Counter[str]) -> None:
-        self.legs = totals.total()
-        self.seen: set[str] = set()
-        self.rows: list[Row] = []
-
-    def step(self, row: Row) -> dict[str, Any]:
-        self.rows.append(row)
-        own = [r for r in self.rows if r["account_id"] == row["account_id"]]
-        credits = [r for r in own if r["direction"] == "credit" and r["response_code"] == "00"]
-        debits = [r for r in own if r["direction"] == "debit" and r["response_code"] == "00"]
-        cash = [r for r in own if r["step_kind"] == "cash_deposit"]
-        came_in, went_out = _sum(credits), _sum(debits)
-        known: dict[str, Any] = {
-            "vector": row["vector"],
-            "leg": len(self.rows),
-            "legs": self.legs,
-            "amount": row["amount"],
-            "elapsed": _lapse(row["event_us"] - self.rows[0]["event_us"]),
-            "country": row["counterparty_country"],
-            "deposits": len(cash),
-            "largest": max((r["amount"] for r in cash), default=0.0),
-            "senders": _different(credits),
-            "receivers": _different(debits),
-            "accounts": len({r["account_id"] for r in self.rows}),
-            "came_in": float(came_in),
-            "went_out": float(went_out),
-        }
-        kind = row["step_kind"]
-        if row["direction"] == "debit":
-            if came_in <= 0:
-                return {"fact": "money carried on that never came in"}
-            passed_on = int((100 * went_out / came_in).quantize(Decimal(1), rounding=ROUND_HALF_UP))
-            known |= {
-                "last_in": credits[-1]["amount"],
-                "since_in": _lapse(row["event_us"] - credits[-1]["event_us"]),
-                "passed_on": passed_on,
-                "kept": 100 - passed_on,
-            }
-            if went_out > came_in:
-                return {"fact": "more money carried on than came in"}
-            return {
-                **known,
-                "fact": {"internal_transfer": "sent", "outbound_transfer": "outbound"}.get(kind, "cash_out"),
-            }
-        if kind == "cash_deposit":
-            return {**known, "fact": "cash" if len(cash) > 1 else "first_cash"}
-        if kind == "inbound_transfer":
-            return {**known, "fact": "inbound"}
-        at_origin = row["vector"] == "cycle" and row["account_id"] == self.rows[0]["account_id"]
-        return {**known, "fact": "returned" if at_origin else "received"}
-
-
-def _sum(rows: list[Row]) -> Decimal:
-    return sum(
-        (Decimal(str(row["amount"])).quantize(Decimal(1).scaleb(-minor_digits(row["currency"]))) for row in rows),
-        Decimal(0),
-    )
-
-
-def _different(rows: list[Row]) -> int:
-    """Different accounts on the other side."""
-    return len({row["counterparty_account_id"] for row in rows if row["counterparty_account_id"] is not None})
-
-
-_WALKS: dict[str, type[_CardTesting] | type[_MoneyLaundering]] = {
-    "card_testing": _CardTesting,
-    "money_laundering": _MoneyLaundering,
-}
