@@ -152,7 +152,7 @@ def _play(
     start_us, end_us = period_us(content)
     campaign = number // INCIDENTS_A_CAMPAIGN
     period = end_us - start_us
-    lasts = case.duration_minutes() * 60_000_000
+    lasts = _criminal_minutes(case, name) * 60_000_000
     # A case that fits is placed so that it ends in time; one that fills most of the period is placed anywhere, so
     # that no part of the period stays without fraud, and is cut by its end.
     room = period - lasts if lasts <= period / 2 else int(period * 0.95)
@@ -182,6 +182,13 @@ def _play(
         times += start - times[frauds].min()
         inside = (times >= start_us) & (times <= end_us)
     return _cut(block, np.flatnonzero(inside)), True
+
+
+def _criminal_minutes(case: FraudCase, name: ScenarioName) -> int:
+    """Minutes until the last fraud row, at most: honest rows after it (a dispute, weeks later) may fall away."""
+    kinds = scenario(name).step_kinds
+    last = max((number for number, step in enumerate(case.steps) if kinds[step.kind].is_fraud), default=-1)
+    return sum(step.wait_minutes + step.span_minutes for step in case.steps[: last + 1])
 
 
 def _shorten(block: EventBlock, frauds: int) -> EventBlock:

@@ -14,13 +14,26 @@ import pandas as pd
 
 from sgf_pipeline.domain.errors import ExplanationError
 from sgf_pipeline.domain.money import minor_digits
-from sgf_pipeline.explain import card_testing, money_laundering
+from sgf_pipeline.explain import (
+    account_takeover,
+    card_testing,
+    chargeback_fraud,
+    identity_theft,
+    merchant_fraud,
+    money_laundering,
+    phishing,
+)
 from sgf_pipeline.explain.log import Array, Facts, Log, Telling
 from sgf_pipeline.explain.wording import LANGUAGES, as_evidence, as_text
 
 TELLINGS: dict[str, Telling] = {
+    "account_takeover": account_takeover.TELLING,
     "card_testing": card_testing.TELLING,
+    "chargeback_fraud": chargeback_fraud.TELLING,
+    "identity_theft": identity_theft.TELLING,
+    "merchant_fraud": merchant_fraud.TELLING,
     "money_laundering": money_laundering.TELLING,
+    "phishing": phishing.TELLING,
 }
 
 

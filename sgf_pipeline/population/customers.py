@@ -86,6 +86,21 @@ class Population:
         by_city[used] = [names.index(self.world.city_timezone[city]) for city in used]
         return tuple(names), by_city[self.city]
 
+    @cached_property
+    def youngest_first(self) -> NDArray[np.int64]:
+        """All customers by the age of their accounts, the youngest first; equal ages by number."""
+        return np.argsort(-self.account_opened_day, kind="stable")
+
+    @cached_property
+    def _by_city(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        order = np.argsort(self.city, kind="stable")
+        return order, self.city[order]
+
+    def living_in(self, city: int) -> NDArray[np.int64]:
+        """The customers whose home is in that city (index into ``world.cities``), by number."""
+        order, cities = self._by_city
+        return order[np.searchsorted(cities, city) : np.searchsorted(cities, city, side="right")]
+
     def local_minutes(self, customers: NDArray[np.int64], times_us: NDArray[np.int64]) -> NDArray[np.int64]:
         """Minutes after local midnight, at the customers' homes, of the given moments (µs, UTC)."""
         names, zone = self.zones

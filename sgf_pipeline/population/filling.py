@@ -265,7 +265,7 @@ def transfers(
     counterparty: Array,
     counterparty_country: Array,
     *,
-    transaction_type: str = "transfer",
+    transaction_type: str | Array = "transfer",
     response_code: str | Array = "00",
     link: Array | None = None,
     device: Array | None = None,

@@ -157,7 +157,7 @@ def _draw_case(book: Book, archetype: Archetype, brief: CaseBrief, draw: np.rand
 def _structure(archetype: Archetype, brief: CaseBrief, draw: np.random.Generator) -> list[Move]:
     """The archetype's moves as this offender takes them: optional ones dropped, some split, the last repeated."""
     moves = [
-        replace(move, channel=_channel(move.channel, brief, draw), count=_jitter_count(move.count, draw))
+        replace(move, channel=_channel(move.channel, move.kind, brief, draw), count=_jitter_count(move.count, draw))
         for move in archetype.steps
         if brief.sophistication in {LEVELS[letter] for letter in move.only} and draw.random() < move.chance
     ]
@@ -176,7 +176,7 @@ def _structure(archetype: Archetype, brief: CaseBrief, draw: np.random.Generator
         last = taken[-1]
         taken.append(replace(last, count=max(1, last.count // 2), wait=max(1, int(last.wait * draw.uniform(0.5, 2)))))
     return [
-        replace(move, channel=_channel("~", brief, draw))
+        replace(move, channel=_channel("~", move.kind, brief, draw))
         if move.channel == brief.channel and draw.random() < SWITCH[brief.sophistication]
         else move
         for move in taken[:MAX_STEPS]
@@ -190,11 +190,19 @@ def _with_extra(moves: list[Move], extras: Sequence[Extra], brief: CaseBrief, dr
         return moves
     place, extra = places[draw.integers(len(places))]
     count = _jitter_count(extra.move.count, draw)
-    slipped_in = replace(extra.move, channel=_channel(extra.move.channel, brief, draw), count=count)
+    channel = _channel(extra.move.channel, extra.move.kind, brief, draw)
+    slipped_in = replace(extra.move, channel=channel, count=count)
     return [*moves[: place + 1], slipped_in, *moves[place + 1 :]]
 
 
-def _channel(word: str, brief: CaseBrief, draw: np.random.Generator) -> str:
+def _channel(word: str, kind: str, brief: CaseBrief, draw: np.random.Generator) -> str:
+    """The channel a word stands for, or any on which the step's kind can happen where it cannot on that one."""
+    channel = _meant(word, brief, draw)
+    possible = scenario_of(brief.scenario).step_kinds[kind].channels
+    return channel if channel in possible else _pick(possible, draw)
+
+
+def _meant(word: str, brief: CaseBrief, draw: np.random.Generator) -> str:
     match word:
         case "@":
             return brief.channel

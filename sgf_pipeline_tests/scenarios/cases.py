@@ -104,6 +104,153 @@ def laundering(vector: str, **other: Any) -> FraudCase:
     return case("money_laundering", vector, steps[vector], **other)
 
 
+def identity_theft(vector: str = "data_breach_application", **other: Any) -> FraudCase:
+    """An account that lives quietly for two weeks and is then drained by every way there is."""
+    steps = [
+        step("build_wages", "online_banking", "habit", 0.8, 1.1, 1, 0, 0),
+        step("build_purchase", "pos", "habit", 0.4, 1.6, 7, 600, 9000),
+        step("build_subscription", "mobile", "unit", 5, 15, 2, 300, 2000),
+        step("build_deposit", "atm", "balance", 0.05, 0.15, 1, 300, 0),
+        step("repayment", "online_banking", "balance", 0.03, 0.1, 2, 900, 3000),
+        step("goods_purchase", "ecommerce", "balance", 0.1, 0.3, 4, 2000, 300),
+        step("voucher_purchase", "mobile", "balance", 0.04, 0.12, 3, 30, 120),
+        step("false_repayment", "online_banking", "balance", 0.4, 0.8, 1, 700, 0),
+        step("transfer_out", "mobile", "balance", 0.2, 0.5, 2, 200, 200),
+        step("cash_withdrawal", "atm", "balance", 0.05, 0.2, 2, 60, 200),
+    ]
+    settings = {"customers": 1, "tempo": "steady", "merchant_category": "5732", "victim_segment": "professional"}
+    return case("identity_theft", vector, steps, **{**settings, **other})
+
+
+def merchant_fraud(vector: str, **other: Any) -> FraudCase:
+    """One case of each vector of merchant fraud."""
+    sale = step("honest_sale", "ecommerce", "habit", 0.8, 1.2, 5, 0, 300)
+    order = step("undelivered_order", "ecommerce", "habit", 1.5, 4, 10, 400, 1200)
+    charge = step("inflated_charge", "mobile", "habit", 2, 5, 7, 900, 600)
+    swipe = step("captured_purchase", "pos", "habit", 0.8, 1.2, 8, 0, 500)
+    sham = step("sham_sale", "pos", "habit", 0.2, 0.6, 4, 0, 300)
+    back = step("self_refund", "pos", "carry", 0.9, 1, 9, 700, 900)
+    trial = step("trial_charge", "ecommerce", "unit", 0.5, 1, 6, 0, 500)
+    renewal = step("hidden_renewal", "ecommerce", "unit", 30, 60, 8, 4000, 6000)
+    steps = {
+        "bust_out_shop": [
+            sale, order, step("quieting_refund", "ecommerce", "carry", 1, 1, 2, 600, 300),
+            {**order, "channel": "mobile", "count": 6}, step("victim_dispute", "ecommerce", "carry", 1, 1, 3, 4000, 900),
+        ],
+        "skimming_terminal": [
+            swipe, step("skimmed_purchase", "ecommerce", "habit", 2, 7, 6, 2000, 900),
+            step("skimmed_cash", "atm", "habit", 4, 10, 4, 100, 300),
+            step("skimmed_purchase", "pos", "habit", 1.5, 4, 4, 100, 300),
+        ],
+        "self_refund": [sham, back],
+        "overcharging": [sale, charge],
+        "duplicate_charges": [sale, step("repeated_charge", "ecommerce", "habit", 1, 1, 7, 600, 400)],
+        "subscription_trap": [trial, renewal, {**renewal, "count": 5}],
+        "transaction_laundering": [
+            {**sale, "count": 2}, step("laundered_sale", "ecommerce", "habit", 2, 8, 14, 100, 1500)
+        ],
+        "fake_travel_agency": [order, {**charge, "channel": "ecommerce"}],
+    }  # fmt: skip
+    category = {
+        "skimming_terminal": "5812", "self_refund": "5661", "subscription_trap": "5815", "fake_travel_agency": "4722",
+    }.get(vector, "5732")  # fmt: skip
+    settings = {"tempo": "steady", "merchant_category": category, "customers": 2 if vector == "self_refund" else 10}
+    return case("merchant_fraud", vector, steps[vector], **{**settings, **other})
+
+
+def takeover(vector: str = "credential_stuffing", **other: Any) -> FraudCase:
+    """One case of each vector of account takeover."""
+    probe = step("probe", "ecommerce", "unit", 1, 9, 2, 0, 10)
+    buy = step("purchase", "mobile", "habit", 2, 6, 5, 30, 150)
+    splurge = step("big_purchase", "ecommerce", "balance", 0.1, 0.3, 2, 30, 60)
+    tap = step("wallet_purchase", "pos", "habit", 1, 4, 5, 0, 150)
+    trial = step("trial_transfer", "online_banking", "unit", 1, 10, 1, 0, 0)
+    send = step("transfer_out", "mobile", "balance", 0.1, 0.35, 4, 20, 120)
+    mule = step("own_mule_transfer", "online_banking", "balance", 0.1, 0.35, 3, 20, 90)
+    cash = step("cash_withdrawal", "atm", "balance", 0.05, 0.2, 4, 30, 120)
+    steps = {
+        "credential_stuffing": [probe, buy, splurge, send],
+        "sim_swap": [step("wallet_enrolment", "mobile", "unit", 0, 1, 1, 0, 0), tap, send, mule],
+        "malware_remote_session": [trial, send, mule],
+        "session_hijack": [{**buy, "channel": "ecommerce", "count": 8}, splurge],
+        "call_centre_reset": [send, mule, {**cash, "channel": "branch", "count": 1}, cash],
+        "stolen_phone": [tap, cash],
+        "data_breach_reuse": [probe, buy, splurge],
+        "mailbox_takeover": [buy, trial, send, splurge],
+    }[vector]
+    kinds = {one["kind"] for one in steps}
+    settings = {
+        "customers": 3 if "own_mule_transfer" in kinds else 1,
+        "merchant_category": "5732" if kinds & {"purchase", "wallet_purchase"} else None,
+        "devices": 0 if vector == "stolen_phone" else 2,
+    }
+    return case("account_takeover", vector, steps, **{**settings, **other})
+
+
+def phishing(vector: str, **other: Any) -> FraudCase:
+    """One case of each vector of phishing."""
+    bank, app, card = "online_banking", "mobile", "ecommerce"
+    bill = step("victim_try", bank, "habit", 2, 5, 1, 0, 0)
+    cash_out = step("mule_withdrawal", "atm", "carry", 0.2, 0.4, 3, 60, 300)
+    send_on = step("mule_transfer", app, "carry", 0.3, 0.6, 2, 30, 100)
+    pay = step("victim_payment", bank, "balance", 0.3, 0.6, 2, 300, 600)
+    steps = {
+        "invoice_redirection": [{**pay, "count": 4}, cash_out, send_on],
+        "romance_scam": [bill, pay, {**pay, "channel": app, "count": 4}, cash_out],
+        "investment_scam": [
+            bill, step("savings_in", bank, "balance", 1.5, 3, 1, 900, 0), {**pay, "low": 0.2, "high": 0.5, "count": 5}
+        ],
+        "bank_impersonation": [
+            bill, {**pay, "count": 3}, step("credential_transfer", app, "balance", 0.3, 0.8, 3, 30, 90)
+        ],
+        "police_impersonation": [bill, {**pay, "count": 3}, send_on, cash_out],
+        "purchase_scam": [step("victim_purchase", card, "habit", 2, 6, 6, 0, 900), pay],
+        "smishing_credentials": [
+            step("credential_try", app, "habit", 0.05, 0.3, 3, 0, 10),
+            step("credential_transfer", app, "balance", 0.4, 0.9, 6, 20, 90),
+            step("credential_purchase", card, "habit", 1, 8, 7, 60, 300),
+        ],
+        "fake_login_page": [
+            step("credential_try", bank, "habit", 0.05, 0.3, 2, 0, 10),
+            step("credential_transfer", bank, "balance", 0.4, 0.9, 6, 20, 90), cash_out, send_on,
+        ],
+        "family_emergency": [{**bill, "channel": app}, {**pay, "channel": app, "count": 3}],
+    }[vector]  # fmt: skip
+    category = "5732" if any(s["kind"].endswith("_purchase") for s in steps) else None
+    settings = {"customers": 4, "tempo": "steady", "victim_segment": "senior", "merchant_category": category}
+    return case("phishing", vector, steps, **{**settings, **other})
+
+
+def disputing(vector: str, **other: Any) -> FraudCase:
+    """One case of each vector of chargeback fraud."""
+    day = 1440
+    goods = step("goods_purchase", "ecommerce", "habit", 1.2, 2.5, 6, 0, 4 * day)
+    digital = step("digital_purchase", "mobile", "habit", 1.5, 4, 9, 0, 2 * day)
+    fee = step("subscription_charge", "ecommerce", "habit", 0.8, 1.4, 5, 0, 9 * day)
+    counter = step("family_purchase", "pos", "habit", 0.9, 2, 4, day, 3 * day)
+    trip = step("travel_purchase", "mobile", "habit", 1, 2.4, 4, 0, 3 * day)
+    kept = step("kept_purchase", "ecommerce", "habit", 0.7, 1.3, 3, 0, 3 * day)
+    dispute = step("dispute", "ecommerce", "carry", 1, 1, 6, 14 * day, 3 * day)
+    refund = step("merchant_refund", "ecommerce", "carry", 0.8, 1, 3, 3 * day, 2 * day)
+    steps = {
+        "not_received_claim": [kept, goods, dispute],
+        "digital_goods_denial": [digital, {**dispute, "channel": "mobile"}],
+        "cancelled_subscription_claim": [fee, dispute],
+        "family_purchase_denial": [{**counter, "channel": "mobile"}, counter, {**dispute, "channel": "pos"}],
+        "serial_disputer": [goods, {**dispute, "count": 4}, goods, {**dispute, "low": 0.6}, {**dispute, "count": 1}],
+        "quality_pretext": [goods, {**dispute, "low": 0.3, "high": 0.8}],
+        "double_dip": [goods, refund, {**goods, "wait_minutes": day}, dispute],
+        "travel_no_show": [trip, {**trip, "channel": "pos"}, {**dispute, "channel": "mobile"}],
+        "resale_of_disputed_goods": [goods, {**goods, "channel": "pos"}, dispute],
+    }[vector]
+    category = {
+        "digital_goods_denial": "5816", "cancelled_subscription_claim": "4899", "travel_no_show": "7011",
+    }.get(vector, "5399")  # fmt: skip
+    people_ = {"family_purchase_denial": 3, "resale_of_disputed_goods": 4}.get(vector, 1)
+    settings = {"tempo": "steady", "merchant_category": category, "customers": people_}
+    return case("chargeback_fraud", vector, steps, **{**settings, **other})
+
+
 def incident(
     scenario: ScenarioName, number: int = 0, *, campaign: int = 0, difficulty: float = 0.5, **other: Any
 ) -> Incident:

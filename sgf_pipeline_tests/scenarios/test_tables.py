@@ -22,7 +22,8 @@ def test_matrix_is_wide_enough(name: ScenarioName) -> None:
 def test_hand_written_cases_are_valid() -> None:
     """Guards the other tests: what they play must be what a model may write."""
     laundering = [cases.laundering(vector) for vector in SCENARIOS["money_laundering"].vectors]
-    for case in (cases.card_testing(), cases.cloned_cards(), *laundering):
+    phishing = [cases.phishing(vector) for vector in SCENARIOS["phishing"].vectors]
+    for case in (cases.card_testing(), cases.cloned_cards(), *laundering, *phishing):
         assert SCENARIOS[case.scenario].violations(case) == []
 
 

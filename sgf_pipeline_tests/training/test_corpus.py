@@ -2,9 +2,11 @@
 
 import pytest
 
+from sgf_pipeline.domain.cases import FraudCase
 from sgf_pipeline.domain.errors import ModelError
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.scenarios import SCENARIOS
+from sgf_pipeline.scenarios.phishing import BY_MULE, PAYMENTS
 from sgf_pipeline.training.archetypes import BOOKS
 from sgf_pipeline.training.corpus import Corpus, build_corpus, candidates
 
@@ -69,10 +71,17 @@ def test_the_cell_shows_in_the_case(name: ScenarioName, corpus: Corpus) -> None:
     for measure in ("devices", "addresses", "steps"):
         assert mean("sophistication", "low", measure) < mean("sophistication", "high", measure)
     assert mean("geography", "domestic", "outsiders") < mean("geography", "remote", "outsiders")
-    # A case must fit a shard: about as many rows as the scenario says, and a tail.
-    rows = [sum(step.count * (2 if step.kind == "internal_transfer" else 1) for step in c.steps) for c in cases]
+    # A case must fit a shard: about as many frauds as the scenario says, and a tail.
+    rows = [_fraud_rows(case) for case in cases]
     assert abs(sum(rows) / len(rows) - SCENARIOS[name].rows_per_incident) < 3
     assert max(rows) > 30
+
+
+def _fraud_rows(case: FraudCase) -> int:
+    """Fraud rows of the plan: a transfer between two customers has two."""
+    table = SCENARIOS[case.scenario].step_kinds
+    inside = ("internal_transfer", *(PAYMENTS if any(step.kind in BY_MULE for step in case.steps) else ()))
+    return sum(step.count * (2 if step.kind in inside else 1) for step in case.steps if table[step.kind].is_fraud)
 
 
 def test_equal_seeds_give_equal_corpora(corpus: Corpus) -> None:
@@ -90,7 +99,8 @@ def test_cases_of_a_cell_differ() -> None:
     assert len(signatures) > 0.9 * len(corpus.train["card_testing"])
 
 
-def test_a_scenario_without_archetypes_is_named() -> None:
-    """Guards against a bare KeyError for the scenarios that are still to come."""
+def test_a_scenario_without_archetypes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against a bare KeyError for a scenario whose archetypes are still to come."""
+    monkeypatch.delitem(BOOKS, "phishing")
     with pytest.raises(ModelError, match="phishing"):
         build_corpus(("phishing",), seed=0)

@@ -1,0 +1,481 @@
+"""Account takeover: somebody else gets hold of a known customer's account and takes what it holds.
+
+Belongs here: the scenario's tables, its constraints and its play. Typologies follow public reports of banks, police
+and card schemes (leaked passwords, swapped SIM cards, banking trojans, talked-over call centres, stolen phones).
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgf_pipeline.domain.cases import FraudCase
+from sgf_pipeline.domain.events import (
+    AUTHENTICATIONS,
+    CHANNELS,
+    DIRECTIONS,
+    ENTRY_MODES,
+    RESPONSE_CODES,
+    TRANSACTION_TYPES,
+    EventBlock,
+)
+from sgf_pipeline.population.customers import ADDRESSES_PER_CUSTOMER
+from sgf_pipeline.population.filling import card_payments, cash, transfers, usual_entry_mode
+from sgf_pipeline.population.places import DAY_US
+from sgf_pipeline.scenarios.base import SEGMENTS, Incident, Scenario, StepKind, Vector
+from sgf_pipeline.scenarios.playing import (
+    GANG,
+    SECOND_US,
+    Array,
+    Offender,
+    assembled,
+    between,
+    chosen_sum,
+    countries_seen,
+    gang_merchants,
+    merchant_country,
+    offender,
+    outside_accounts,
+    step_times,
+    victims,
+)
+
+ONLINE = ("ecommerce", "mobile")
+BANK = ("online_banking", "mobile")
+
+VECTORS = {
+    "credential_stuffing": Vector(
+        "passwords leaked elsewhere are tried on log-ins until one fits", ("ecommerce", "mobile", "online_banking")
+    ),
+    "sim_swap": Vector("the victim's phone number is moved to another SIM card, and his codes with it", BANK),
+    "malware_remote_session": Vector(
+        "a trojan or remote-control tool acts inside the victim's own session", BANK,
+        sophistications=("medium", "high"),
+    ),
+    "session_hijack": Vector(
+        "a stolen session cookie continues where the victim had logged in", ("ecommerce", "mobile", "online_banking"),
+        tempos=("burst", "steady"),
+    ),
+    "call_centre_reset": Vector(
+        "an impostor has the call centre reset the password or the phone number", ("online_banking", "mobile", "atm")
+    ),
+    "stolen_phone": Vector(
+        "a phone is stolen unlocked or watched, with the bank's app and the wallet on it", ("mobile", "pos", "atm"),
+        tempos=("burst", "steady"), geographies=("domestic", "cross_border"),
+    ),
+    "data_breach_reuse": Vector("a shop account with a stored card opens with a leaked password", ONLINE),
+    "mailbox_takeover": Vector(
+        "whoever reads the victim's mail resets one password after the other", ("ecommerce", "online_banking"),
+        sophistications=("medium", "high"), tempos=("steady", "slow"),
+    ),
+}  # fmt: skip
+
+STEP_KINDS = {
+    "wallet_enrolment": StepKind(
+        "the victim's card is added to the offender's wallet or shop: a check of zero or one unit",
+        True, False, "verification", ONLINE, ("unit",),
+    ),
+    "probe": StepKind("small purchase that shows whether the account answers", True, False, "purchase", ONLINE,
+                      ("unit",)),
+    "purchase": StepKind("goods bought on the victim's card", True, False, "purchase", ONLINE, ("habit",)),
+    "big_purchase": StepKind(
+        "goods bought for a large part of what the account holds", True, False, "purchase", ONLINE, ("balance",)
+    ),
+    "wallet_purchase": StepKind(
+        "purchase at a till with the victim's card in a phone", True, False, "purchase", ("pos",), ("habit",)
+    ),
+    "trial_transfer": StepKind(
+        "small sum sent to an account elsewhere, to see whether it arrives", True, False, "transfer", BANK, ("unit",)
+    ),
+    "transfer_out": StepKind("money is sent to an account elsewhere", True, False, "transfer", BANK, ("balance",)),
+    "own_mule_transfer": StepKind(
+        "money is sent to a mule who is a customer of this bank (two rows)", True, False, "transfer", BANK,
+        ("balance",),
+    ),
+    "cash_withdrawal": StepKind("cash is taken out", True, False, "withdrawal", ("atm", "branch"), ("balance",)),
+}  # fmt: skip
+
+WIRED = ("trial_transfer", "transfer_out", "own_mule_transfer")
+BOUGHT = ("probe", "purchase", "big_purchase", "wallet_purchase")
+TRIALS = ("wallet_enrolment", "probe", "trial_transfer")
+DRAINS = ("big_purchase", "transfer_out", "own_mule_transfer", "cash_withdrawal")
+# ISO 18245 categories that sell dear things: electronics, computers, jewellery, department stores, marketplaces,
+# furniture, flights, journeys, hotels, coins. Only there does anybody ask for as much as an account holds.
+DEAR_GOODS = ("5732", "5045", "5944", "5311", "5399", "5712", "4511", "4722", "7011", "6051")
+# What one can do at any hour: an offender in no need to hide works by night, when the victim sleeps.
+BY_NIGHT = frozenset((*TRIALS, "purchase", "big_purchase", "transfer_out", "own_mule_transfer"))
+
+# Vectors that act from the victim's own device and address, that can answer a challenge, that find a stored card,
+# and that show the offender the balance.
+ON_OWN_DEVICE = ("malware_remote_session", "stolen_phone")
+ANSWERS_CHALLENGE = ("sim_swap", "malware_remote_session", "call_centre_reset", "stolen_phone")
+STORED_CARD = ("session_hijack", "data_breach_reuse")
+
+# By sophistication, our judgement: how often a session looks as if it came from the victim's city, and from a device
+# like his; how often more is tried than can be had.
+NEAR = {"low": 0.1, "medium": 0.3, "high": 0.6}
+CLONED = {"low": 0.1, "medium": 0.3, "high": 0.5}
+GREEDY = {"low": 0.26, "medium": 0.18, "high": 0.11}
+
+WIRE_LIMIT = 2  # times the card's limit may be transferred in a day
+MOST_A_DAY = {
+    "cash_withdrawal": 3,
+    "purchase": 8,
+    "big_purchase": 8,
+    "wallet_purchase": 8,
+}  # approved; more is declined with 65
+MACHINE = 500  # units: the most that is asked of a cash machine at once, less the more difficult the batch is
+
+APPROVED, LIMIT, NO_FUNDS, FREQUENCY = (RESPONSE_CODES.index(word) for word in ("00", "61", "51", "65"))
+SUSPECTED = [RESPONSE_CODES.index(word) for word in ("05", "59")]
+CHALLENGE, FRICTIONLESS = (AUTHENTICATIONS.index(f"three_ds_{word}") for word in ("challenge", "frictionless"))
+CONTACTLESS, STORED = ENTRY_MODES.index("contactless"), ENTRY_MODES.index("stored_credential")
+DEBIT, CREDIT = DIRECTIONS.index("debit"), DIRECTIONS.index("credit")
+
+
+def check(case: FraudCase) -> list[str]:
+    """Probes are small, shares of the balance at most all of it; mules, accounts and shops are named where used."""
+    found: list[str] = []
+    kinds = [step.kind for step in case.steps]
+    for number, step in enumerate(case.steps):
+        if step.kind == "wallet_enrolment" and (step.low, step.high) not in ((0, 0), (1, 1), (0, 1)):
+            found.append(f"step {number}: wallet_enrolment must be 0 or 1 unit")
+        if step.kind == "probe" and not 0.5 <= step.low <= step.high <= 25:
+            found.append(f"step {number}: a probe must lie between 0.5 and 25 units")
+        if step.basis == "balance" and not 0.01 <= step.low <= step.high <= 1:
+            found.append(f"step {number}: a share of the balance must lie between 0.01 and 1")
+        if step.basis == "habit" and not 0.3 <= step.low <= step.high <= 40:
+            found.append(f"step {number}: {step.kind} must lie between 0.3 and 40 times the habit")
+        if step.kind == "trial_transfer" and not 1 <= step.low <= step.high <= 60:
+            found.append(f"step {number}: a trial transfer must lie between 1 and 60 units")
+    if all(kind in TRIALS for kind in kinds):
+        found.append("something must be taken after the trials")
+    if "own_mule_transfer" in kinds and case.customers < 2:
+        found.append("own_mule_transfer needs at least 2 customers: the victim and a mule")
+    if "own_mule_transfer" not in kinds and case.customers != 1:
+        found.append(f"customers is {case.customers}: without an own_mule_transfer it is the victim alone")
+    if case.outsiders < 1 and any(kind in ("trial_transfer", "transfer_out") for kind in kinds):
+        found.append("a transfer to elsewhere needs at least 1 outsider")
+    if case.merchant_category is None and any(kind in (*BOUGHT, "wallet_enrolment") for kind in kinds):
+        found.append("merchant_category must be set where a shop is used")
+    if case.vector not in ON_OWN_DEVICE and (case.devices < 1 or case.addresses < 1):
+        found.append(f"{case.vector} needs at least 1 device and 1 address of the offender")
+    return found
+
+
+def play(case: FraudCase, incident: Incident) -> EventBlock:
+    """Takes from one customer's account, row by row, what the case says and the account holds.
+
+    Rows: one for each try, approved or not, and a second one for each approved transfer to a mule of this bank, in
+    time order, its two legs next to each other. Once two tries in a row were refused and nothing is left to be had
+    that day, the rest of the day's rows fall away. Where the population has nobody else, mules are elsewhere.
+    """
+    rng, population = incident.rng, incident.population
+    # Who has several log-ins to choose from takes the account that holds most.
+    choice = victims(incident, 3, (case.victim_segment,))
+    victim = int(choice[np.argmax(population.balance[choice])])
+    home = int(population.country[victim])
+    mules = _mules(incident, victim, case.customers - 1)
+    outside = outside_accounts(incident, max(case.outsiders, 1))
+    countries = _account_countries(case, incident, home, len(outside))
+    by_day = rng.random() < incident.difficulty
+    moments = step_times(case, incident, victim, frozenset() if by_day else BY_NIGHT, 1 + incident.difficulty)
+    tries = _tries(case, incident, victim, moments)
+
+    kinds = np.array([case.steps[one.step].kind for one in tries])
+    inner = (kinds == "own_mule_transfer") & (np.array([one.response for one in tries]) == APPROVED) & (len(mules) > 0)
+    # Positions of the tries, and of the credit legs right after their debit legs.
+    first = np.arange(len(tries)) + np.cumsum(inner) - inner
+    second = first[inner] + 1
+    n = len(tries) + len(second)
+    try_of_row = np.repeat(np.arange(len(tries)), 1 + inner)
+    times = np.array([one.time for one in tries])
+    gap = np.diff(times, append=times[-1] + 10 * SECOND_US)
+    booked = np.minimum(rng.uniform(0.2, 2.5, len(tries)) * SECOND_US, gap / 2).astype(np.int64)
+    when = times[try_of_row]
+    when[second] += booked[inner]
+    kind = kinds[try_of_row]
+    step = np.array([one.step for one in tries])[try_of_row]
+    channels = np.array([CHANNELS.index(s.channel) for s in case.steps])[step]
+    amounts = np.array([one.amount for one in tries], dtype=np.int64)[try_of_row]
+    response = np.array([one.response for one in tries])[try_of_row]
+    customers = np.full(n, victim)
+    gang = offender(case, incident, home)
+    device, ip, ip_country, latitude, longitude = _sessions(case, incident, victim, gang, step)
+
+    parts = []
+    wired = np.flatnonzero(np.isin(kind, WIRED))
+    if len(wired):
+        number = rng.integers(0, len(outside), n)
+        counterparty, counterparty_country = outside[number], countries[number]
+        link = np.full(n, -1)
+        if len(mules):
+            # One mule a step: a mule takes several parts before the next one has his turn.
+            mule = mules[rng.integers(0, len(mules), len(case.steps))][step]
+            inside = kind == "own_mule_transfer"
+            counterparty = np.where(inside, population.account[mule], counterparty)
+            counterparty_country = np.where(inside, population.country[mule], counterparty_country)
+            customers[second] = mule[second]
+            counterparty[second] = population.account[victim]
+            counterparty_country[second] = home
+            link[second] = second - 1
+            # Some mules have handed over their log-in: then the gang's device is seen on both sides.
+            own = second[rng.random(len(second)) < 0.6 + 0.4 * incident.difficulty]
+            device[own], ip[own] = population.device[customers[own]], population.ip[customers[own]]
+            ip_country[own] = population.country[customers[own]]
+        direction = np.full(n, DEBIT)
+        direction[second] = CREDIT
+        filled = transfers(
+            population, rng, customers[wired], when[wired], amounts[wired], channels[wired], direction[wired],
+            counterparty[wired], counterparty_country[wired], response_code=response[wired], link=link[wired],
+            device=device[wired], ip=ip[wired], ip_country=ip_country[wired],
+        )  # fmt: skip
+        parts.append((wired, filled))
+    card = int(population.card[victim] + rng.integers(0, population.cards[victim]))
+    city = _city(case, incident, victim)
+    drawn = np.flatnonzero(kind == "cash_withdrawal")
+    if len(drawn):
+        filled = cash(
+            population, rng, customers[drawn], when[drawn], amounts[drawn], channels[drawn], "withdrawal",
+            machines=population.world.pick_in_city(rng, np.full(len(drawn), city), atm=True),
+            card=np.full(len(drawn), card), response_code=response[drawn],
+        )  # fmt: skip
+        parts.append((drawn, filled))
+    paid = np.flatnonzero(np.isin(kind, (*BOUGHT, "wallet_enrolment")))
+    if len(paid):
+        world, everyday = population.world, amounts[paid] <= 4 * population.habit[victim]
+        shops = _shops(case, incident, home, city, kind[paid], everyday)
+        snapped = world.snap(rng, amounts[paid], world.merchant_ending[shops])
+        filled = card_payments(
+            population, rng, customers[paid], shops, when[paid],
+            np.where(kind[paid] == "wallet_enrolment", amounts[paid], snapped), channels[paid],
+            transaction_type=np.where(
+                kind[paid] == "wallet_enrolment",
+                TRANSACTION_TYPES.index("verification"),
+                TRANSACTION_TYPES.index("purchase"),
+            ),
+            card=np.full(len(paid), card), entry_mode=_entry_modes(case, incident, kind[paid], channels[paid]),
+            response_code=response[paid], device=device[paid], ip=ip[paid], ip_country=ip_country[paid],
+            latitude=latitude[paid], longitude=longitude[paid],
+        )  # fmt: skip
+        if case.vector not in ANSWERS_CHALLENGE:  # what was challenged and passed was not challenged
+            challenged = (filled["authentication"] == CHALLENGE) & (response[paid] == APPROVED)
+            filled["authentication"] = np.where(challenged, FRICTIONLESS, filled["authentication"])
+        parts.append((paid, filled))
+
+    # One discovery ends it: the bank's own alert, more likely for blunt cases, or the victim who looks at his account.
+    alerted = rng.random() < 0.6 - 0.4 * incident.difficulty
+    least, most = (600, 8 * 3600) if alerted else (6 * 3600, 9 * 86_400)
+    found_us = int(when[-1]) + int(between(rng, least, most, 1)[0]) * SECOND_US
+    return assembled(
+        n,
+        parts,
+        {
+            "is_fraud": True,
+            "case_step": step,
+            "incident": incident.number,
+            "label_delay_s": (found_us - when) // SECOND_US,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Try:
+    """One debit that the offender asks for: its step, moment (µs), amount (minor units) and response code."""
+
+    step: int
+    time: int
+    amount: int
+    response: int
+
+
+def _tries(case: FraudCase, incident: Incident, victim: int, moments: list[Array]) -> list[_Try]:
+    """What is asked for in order, against what the account holds and may spend at that moment.
+
+    A loop over rows, since each depends on what the ones before left. Purchases keep a unit's distance from what is
+    left, for their prices are still to be rounded.
+    """
+    rng, population, unit = incident.rng, incident.population, incident.population.world.unit
+    times = np.concatenate(moments)
+    n = len(times)
+    numbers = np.repeat(np.arange(len(case.steps)), [step.count for step in case.steps]).tolist()
+    # Wide draws are pulled towards the victim's own habit, and shares of the balance become smaller, with difficulty.
+    modest, small = 1 - 0.6 * incident.difficulty, 0.3**incident.difficulty
+    luck, rounding, part = rng.random(n), rng.random(n).tolist(), rng.uniform(0.4, 0.95, n)
+    greed = np.where(rng.random(n) < GREEDY[case.sophistication] * (1 - 0.5 * incident.difficulty), luck + 0.1, 0)
+    suspected = np.where(rng.random(n) < 0.02, rng.choice(SUSPECTED, n), APPROVED)
+    limit, held = int(population.card_limit[victim]), int(population.balance[victim])
+    habit = int(population.habit[victim])
+    least, machine = 5 * unit, MACHINE * unit * 0.4**incident.difficulty
+    tries: list[_Try] = []
+    approved: Counter[str] = Counter()
+    day, spent, wired, refused, lessons = -1, 0, 0, 0, 0
+    for row, (number, moment) in enumerate(zip(numbers, times.tolist(), strict=True)):
+        step = case.steps[number]
+        if moment // DAY_US != day:
+            day, spent, wired, approved = moment // DAY_US, 0, 0, Counter()
+        left = WIRE_LIMIT * limit - wired if step.kind in WIRED else limit - spent
+        margin = unit if step.kind in BOUGHT else 0
+        reach = min(held, left) - margin
+        full = approved[step.kind] >= MOST_A_DAY.get(step.kind, n)
+        if refused and (full or (reach < least and refused >= 2)):
+            continue
+        factor = step.low * (step.high / step.low) ** float(luck[row]) if step.low > 0 else step.low
+        if step.basis == "unit":
+            amount = factor * unit
+        elif step.basis == "habit":
+            amount = habit * factor**modest
+        else:
+            amount = held * factor * small
+        if step.kind not in TRIALS:
+            dear = step.kind in DRAINS or (step.kind == "purchase" and case.merchant_category in DEAR_GOODS)
+            if dear and greed[row] and not refused and lessons < 2:  # more than can be had: the refusal is a lesson
+                amount = max(reach, least) * (1 + float(greed[row]))
+                lessons += 1
+            elif amount > reach >= least:
+                amount = reach * float(part[row])
+        if step.kind == "wallet_enrolment":
+            amount = (step.low if luck[row] < 0.5 else step.high) * unit
+        elif step.kind == "cash_withdrawal":
+            if step.channel == "atm" and amount > machine:
+                amount = machine * float(part[row])
+            notes = (50 if rounding[row] < 0.6 and amount >= 100 * unit else 10) * unit
+            amount = max(int(amount), 20 * unit) // notes * notes
+        elif step.kind in WIRED:
+            amount = chosen_sum(int(max(amount, unit)), rounding[row], unit)
+        else:
+            amount = max(amount, unit // 2)
+        amount = int(amount)
+        if amount + margin > held:
+            response = NO_FUNDS
+        elif amount + margin > left:
+            response = LIMIT
+        elif full:
+            response = FREQUENCY
+        else:
+            response = APPROVED if step.kind in WIRED else int(suspected[row])
+        if response == APPROVED:
+            refused = 0
+            approved[step.kind] += 1
+            held -= amount + margin
+            if step.kind in WIRED:
+                wired += amount
+            else:
+                spent += amount + margin
+        else:
+            refused += 1
+        tries.append(_Try(number, moment, amount, response))
+    return tries
+
+
+def _mules(incident: Incident, victim: int, n: int) -> Array:
+    """Up to ``n`` customers who take money for the gang, out of the few it has; mostly young ones."""
+    population = incident.population
+    drawn = incident.campaign_rng().integers(0, population.size, 4 * GANG)
+    young = np.isin(population.segment[drawn], [SEGMENTS.index("student"), SEGMENTS.index("young_account")])
+    known = list(dict.fromkeys(np.concatenate([drawn[young], drawn[~young]]).tolist()))[:GANG]
+    others = [mule for mule in known if mule != victim] or list(range(min(population.size, 2)))
+    others = [mule for mule in others if mule != victim]
+    return incident.rng.permutation(np.array(others, dtype=np.int64))[:n]
+
+
+def _account_countries(case: FraudCase, incident: Incident, home: int, n: int) -> Array:
+    """Countries of ``n`` accounts elsewhere. Mules are hired where transfers arrive at once: at home or next door."""
+    nearer = case.geography if case.geography == "domestic" else "cross_border"
+    seen = countries_seen(case.model_copy(update={"geography": nearer}), incident, home, n)
+    return np.where(incident.rng.random(n) < 0.4, home, seen)
+
+
+def _near(case: FraudCase, incident: Incident) -> float:
+    """How often the offender seems to be where the victim lives."""
+    return 1 - (1 - NEAR[case.sophistication]) * (1 - 0.6 * incident.difficulty)
+
+
+def _sessions(
+    case: FraudCase, incident: Incident, victim: int, gang: Offender, step: Array
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Device, address, its country, latitude and longitude for each row: one session a step, mostly.
+
+    Trojans and stolen phones act on the victim's own device. Others bring theirs, more often made up to look like his
+    and behind a proxy in his city the more skilled they are and the more difficult the batch is.
+    """
+    rng, population = incident.rng, incident.population
+    steps, home = len(case.steps), population.country[victim]
+    on_own = case.vector in ON_OWN_DEVICE
+    own = rng.random(steps) < (0.93 if on_own else CLONED[case.sophistication] * incident.difficulty)
+    near = own | (rng.random(steps) < _near(case, incident))
+    device = np.full(steps, population.device[victim])
+    if len(gang.devices):
+        device = np.where(own, device, gang.devices[rng.integers(0, len(gang.devices), steps)])
+    # A stolen phone talks over the victim's mobile carrier, a trojan from his home.
+    carrier = ADDRESSES_PER_CUSTOMER * victim + 1
+    ip = np.full(len(step), carrier if case.vector == "stolen_phone" else population.ip[victim])
+    ip_country = np.full(len(step), home)
+    if len(gang.addresses):
+        number = rng.integers(0, len(gang.addresses), steps)[step]
+        hops = rng.random(len(step)) < 0.2
+        number = np.where(hops, rng.integers(0, len(gang.addresses), len(step)), number)
+        ip = np.where(own[step] & on_own, ip, gang.addresses[number])
+        ip_country = np.where(near[step], home, gang.address_country[number])
+    latitude = np.where(near, population.latitude[victim], gang.latitude)
+    longitude = np.where(near, population.longitude[victim], gang.longitude)
+    return device[step], ip, ip_country, latitude[step], longitude[step]
+
+
+def _city(case: FraudCase, incident: Incident, victim: int) -> int:
+    """The city in which tills and machines are used: the victim's, or the gang's (abroad where that is the case)."""
+    population, world = incident.population, incident.population.world
+    own_city, home = int(population.city[victim]), int(population.country[victim])
+    near = _near(case, incident) * (0.3 if case.geography == "cross_border" else 1.0)
+    if incident.rng.random() < near:
+        return own_city
+    # Who works from far away sends an accomplice of the victim's country.
+    if case.geography == "cross_border":
+        cities = world.destinations()
+        cities = cities[world.city_country[cities] != home]
+    else:
+        cities = np.flatnonzero(world.city_country == home)
+    return int(cities[incident.campaign_rng().integers(0, len(cities))]) if len(cities) else own_city
+
+
+def _shops(case: FraudCase, incident: Incident, home: int, city: int, kind: Array, everyday: Array) -> Array:
+    """Merchant positions: online a few shops of the case's category that the gang knows, at tills those of the city.
+
+    The more difficult, the more purchases of everyday size go where everybody buys.
+    """
+    rng, world = incident.rng, incident.population.world
+    few = min(max(case.outsiders, 1), 4)
+    country = merchant_country(case, incident, home)
+    known = gang_merchants(incident, few, online=True, mcc=case.merchant_category, country=country)
+    shops = known[rng.integers(0, len(known), len(kind))]
+    usual = everyday & (rng.random(len(kind)) < 0.6 * incident.difficulty)
+    shops = np.where(usual, world.pick_merchants(rng, len(kind), online=True, country=home), shops)
+    tills = np.flatnonzero(kind == "wallet_purchase")
+    if len(tills):
+        there, _ = world.pool(False, case.merchant_category, int(world.city_country[city]))
+        there = there[world.merchant_city[there] == city]
+        anywhere = world.pick_in_city(rng, np.full(len(tills), city))
+        if len(there):
+            local = there[incident.campaign_rng().permutation(len(there))[:few]]
+            local = local[rng.integers(0, len(local), len(tills))]
+            anywhere = np.where(usual[tills], anywhere, local)
+        shops[tills] = anywhere
+    return shops
+
+
+def _entry_modes(case: FraudCase, incident: Incident, kind: Array, channels: Array) -> Array:
+    """Codes: a phone is tapped at tills; a shop account that was broken into pays with its stored card."""
+    entry = usual_entry_mode(incident.rng, channels)
+    stored = (case.vector in STORED_CARD) & (incident.rng.random(len(kind)) < 0.75) & (kind != "wallet_enrolment")
+    return np.where(kind == "wallet_purchase", CONTACTLESS, np.where(stored, STORED, entry))
+
+
+SCENARIO = Scenario(
+    name="account_takeover",
+    title="Account takeover",
+    vectors=VECTORS,
+    step_kinds=STEP_KINDS,
+    check=check,
+    play=play,
+    rows_per_incident=9.0,
+)
