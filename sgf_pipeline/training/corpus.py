@@ -175,11 +175,14 @@ def _structure(archetype: Archetype, brief: CaseBrief, draw: np.random.Generator
     if len(taken) > 1 and draw.random() < 0.15:
         last = taken[-1]
         taken.append(replace(last, count=max(1, last.count // 2), wait=max(1, int(last.wait * draw.uniform(0.5, 2)))))
+    taken = taken[:MAX_STEPS]
+    # The first step on the brief's channel stays there, for the case must show it.
+    anchor = next((place for place, move in enumerate(taken) if move.channel == brief.channel), None)
     return [
         replace(move, channel=_channel("~", brief, draw))
-        if move.channel == brief.channel and draw.random() < SWITCH[brief.sophistication]
+        if move.channel == brief.channel and place != anchor and draw.random() < SWITCH[brief.sophistication]
         else move
-        for move in taken[:MAX_STEPS]
+        for place, move in enumerate(taken)
     ]
 
 

@@ -65,11 +65,19 @@ def test_columns_are_those_of_the_schema_in_every_file(built):
 def test_frauds_and_only_frauds_are_explained_and_the_explanations_are_true(rows):
     """Guards the labels: scenario, vector and explanation on every fraud, on nothing else, and true of the rows."""
     fraud, legit = rows[rows["is_fraud"]], rows[~rows["is_fraud"]]
-    for column in ("explanation", "evidence", "fraud_scenarios", "vector", "case_id", "incident_id", "label_available_at"):
+    for column in (
+        "explanation",
+        "evidence",
+        "fraud_scenarios",
+        "vector",
+        "case_id",
+        "incident_id",
+        "label_available_at",
+    ):
         assert fraud[column].notna().all(), column
     for column in ("explanation", "evidence", "fraud_scenarios", "vector", "label_available_at"):
         assert legit[column].isna().all(), column
-    assert all(list(names)[0] == shard for names, shard in zip(fraud["fraud_scenarios"], fraud["shard"], strict=True))
+    assert all(names[0] == shard for names, shard in zip(fraud["fraud_scenarios"], fraud["shard"], strict=True))
     assert (fraud["label_available_at"] > fraud["event_time"]).all()
     for _, shard in rows.groupby("shard", observed=True):
         assert verify(shard[shard["incident_id"].notna()].reset_index(drop=True)) == []
@@ -158,7 +166,9 @@ def test_a_defect_stops_at_the_gate(make_settings, instance):
     table = pq.read_table(path.path)
     amounts = table.column("amount").to_numpy().copy()
     amounts[3] = -5.0
-    pq.write_table(table.set_column(table.schema.get_field_index("amount"), table.schema.field("amount"), [amounts]), path.path)
+    pq.write_table(
+        table.set_column(table.schema.get_field_index("amount"), table.schema.field("amount"), [amounts]), path.path
+    )
     labelled = stage_path(lake, "labelled_transactions", asked.batch_id, "card_testing")
     labelled.unlink()
     result = dg.materialize(
