@@ -1,7 +1,7 @@
 """``sgf``: the commands, their options, and how an error leaves the program.
 
-Belongs here: option names and help; numbers stay texts until the request checks them, as it does for every door. Imports of anything heavy happen inside a command, so that ``sgf --help``
-answers at once.
+Belongs here: option names and help; numbers stay texts until the request checks them, as it does for every door.
+Imports of anything heavy happen inside a command, so that ``sgf --help`` answers at once.
 """
 
 import sys

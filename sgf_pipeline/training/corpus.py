@@ -250,8 +250,19 @@ def _amounts(move: Move, book: Book, brief: CaseBrief, scale: float, draw: np.ra
     low, high = min(low, high), max(low, high)
     if draw.random() < REPEATED_AMOUNT[brief.sophistication]:
         low = high = (low + high) / 2
-    low, high = _two_digits(low), _two_digits(high)
-    return min(max(low, least), most), min(max(high, least), most)
+    low, high = _apart(low, high, least, most)
+    return min(max(_two_digits(low), least), most), min(max(_two_digits(high), least), most)
+
+
+def _apart(low: float, high: float, least: float, most: float) -> tuple[float, float]:
+    """The bounds made equal or clearly apart: in between, a small model cannot learn which of them is the lower."""
+    if high >= 1.25 * low:
+        return low, high
+    if high >= 0.99 * most:
+        return low, most  # nothing can be above it
+    if high / 1.4 < least or low > 0.75 * most:
+        return high, high  # near an end there is no room to part them; 0.9 to 0.95 of a sum is 0.95 of it
+    return high / 1.4, high
 
 
 def _jitter_count(mean: int, draw: np.random.Generator) -> int:
