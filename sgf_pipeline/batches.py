@@ -119,14 +119,14 @@ def add_to_receipt(
 def receipts(lake: LakeResource, request: GenerationRequest) -> dict[ScenarioName, dict[str, Any]]:
     """The complete receipts of the requested shards: those that name every sink."""
     found: dict[ScenarioName, dict[str, Any]] = {}
-    for scenario in request.content.scenarios:
-        receipt = lake.read_json(_receipt_path(lake, request, scenario))
+    for name in request.content.scenarios:
+        receipt = lake.read_json(_receipt_path(lake, request, name))
         if (
             receipt is not None
             and set(receipt["sinks"]) == set(SINKS)
             and receipt["content_sha"] == request.content.content_sha
         ):
-            found[scenario] = receipt
+            found[name] = receipt
     return found
 
 

@@ -61,11 +61,12 @@ def _incident_rows(
     for number, case in enumerate(cases):
         kinds[number, : len(case.steps)] = [step.kind for step in case.steps]
     vectors = np.array([case.vector for case in cases] or [""], dtype=object)
-    return frame[[*FEATURES, "is_fraud", "case", "case_step", "label_delay_s"]].assign(
+    labelled: pd.DataFrame = frame[[*FEATURES, "is_fraud", "case", "case_step", "label_delay_s"]].assign(
         incident_id=incident_ids[inverse] if len(frame) else "",
         vector=vectors[case_of],
         step_kind=kinds[case_of, step_of],
     )
+    return labelled
 
 
 class _Labels:

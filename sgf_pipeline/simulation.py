@@ -178,7 +178,7 @@ def _play(
     if inside.all():
         return block, False
     if frauds.any() and not (frauds & inside).any():
-        # People's hours can push every row of a late start past the end: then the incident begins where it was meant to.
+        # People's hours can push every row of a late start past the end: then it begins where it was meant to.
         times += start - times[frauds].min()
         inside = (times >= start_us) & (times <= end_us)
     return _cut(block, np.flatnonzero(inside)), True

@@ -49,7 +49,9 @@ def instance() -> Any:
         yield temporary
 
 
-def small_request(batch_id: str = "gen_small", delivery: dict[str, Any] | None = None, **changes: Any) -> GenerationRequest:
+def small_request(
+    batch_id: str = "gen_small", delivery: dict[str, Any] | None = None, **changes: Any
+) -> GenerationRequest:
     """1,000 rows, 100 frauds, both scenarios, a month."""
     content = {
         "count": 1000,

@@ -62,7 +62,9 @@ def test_links_and_counterparties_name_rows_and_accounts_of_the_shard(simulated)
     linked = rows["linked_transaction_id"].dropna()
     assert len(linked) > 50
     assert linked.isin(rows.index).all()
-    assert (rows.loc[linked.to_list(), "event_time"].to_numpy() <= rows.loc[linked.index, "event_time"].to_numpy()).all()
+    assert (
+        rows.loc[linked.to_list(), "event_time"].to_numpy() <= rows.loc[linked.index, "event_time"].to_numpy()
+    ).all()
     legs = rows[rows["linked_transaction_id"].notna() & (rows["transaction_type"] == "transfer")]
     assert len(legs) > 20
     debits = rows.loc[legs["linked_transaction_id"]]

@@ -24,3 +24,5 @@ SHARD_ASSETS = (
 )
 MODEL_ASSETS = (case_corpus, base_model, scenario_adapter)
 ALL_ASSETS = (generation_request, *SHARD_ASSETS, dataset_manifest, preview, *MODEL_ASSETS)
+
+__all__ = ["ALL_ASSETS", "MODEL_ASSETS", "SHARD_ASSETS", "dataset_manifest", "generation_request"]

@@ -42,7 +42,7 @@ def lake_export(
         file = batches.shard_file(lake, shard.request, shard.scenario)
         if shard.request.delivery.s3:
             exported = RowStream(labelled_transactions.schema, totals.read)
-            written = lake.write_rows(file, exported, owner=context.run_id)
+            written = lake.write_rows(file, exported, owner=context.run.run_id)
             state = {"state": "done", "sha256": written.sha256, "bytes": written.bytes}
             shown: dict[str, Any] = {"dagster/uri": written.uri, "bytes": written.bytes, "sha256": written.sha256}
         else:

@@ -6,8 +6,8 @@ from sgf_pipeline.assets.generation_request import generation_request
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.llm.briefs import draw_briefs
-from sgf_pipeline.llm.recorded import record
 from sgf_pipeline.llm.prompts import PROMPT_VERSION
+from sgf_pipeline.llm.recorded import record
 from sgf_pipeline.partitions import BATCH_TO_SHARDS, shards
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.resources.llm import LLMResource

@@ -16,7 +16,7 @@ from sgf_pipeline.partitions import batch_ids
 from sgf_pipeline.resources.lake import LakeResource
 
 
-class RequestConfig(dg.Config):  # type: ignore[type-arg]
+class RequestConfig(dg.Config):
     """A request as the launchpad shows it. Leave ``register_new`` off to show a batch that is registered already."""
 
     register_new: bool = Field(default=False, description="register this request under the partition's batch_id")

@@ -47,7 +47,7 @@ def validated_transactions(
         failed = ", ".join(check.name for check in verdict.checks if not check.passed)
         quarantine = lake.path("quarantine", shard.request.batch_id, f"{shard.scenario}.parquet")
         if verdict.bad_rows is not None:
-            lake.write_rows(quarantine, table_stream(verdict.bad_rows), owner=context.run_id)
+            lake.write_rows(quarantine, table_stream(verdict.bad_rows), owner=context.run.run_id)
         raise dg.Failure(
             description=f"shard {shard.scenario} of {shard.request.batch_id} failed the gate: {failed}",
             metadata={"quarantine": lake.uri(quarantine)},

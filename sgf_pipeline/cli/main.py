@@ -1,7 +1,7 @@
 """``sgf``: the commands, their options, and how an error leaves the program.
 
-Belongs here: option names and help. Imports of anything heavy happen inside a command, so that ``sgf --help``
-answers at once.
+Belongs here: option names and help; numbers stay texts until the request checks them, as it does for every door.
+Imports of anything heavy happen inside a command, so that ``sgf --help`` answers at once.
 """
 
 import sys
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sgf_pipeline.cli.words import listed
 from sgf_pipeline.domain.errors import SgfError, outcome_of
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 cases_app = typer.Typer(help="The model's fraud cases.", no_args_is_help=True)
 app.add_typer(cases_app, name="cases")
@@ -26,23 +28,31 @@ app.add_typer(cases_app, name="cases")
 DEFAULT_COUNT = 1000
 DEFAULT_RATIO = 0.1
 DEFAULT_DAYS = 30
+MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @app.command()
 def generate(
-    count: Annotated[int | None, typer.Option("--count", "-c", help=f"transactions in all [{DEFAULT_COUNT}]")] = None,
+    count: Annotated[
+        str | None, typer.Option("--count", "-c", metavar="INTEGER", help=f"transactions in all [{DEFAULT_COUNT}]")
+    ] = None,
     fraud_ratio: Annotated[
-        float | None, typer.Option("--fraud-ratio", "-r", help=f"share of frauds, 0 to 1 [{DEFAULT_RATIO}]")
+        str | None,
+        typer.Option("--fraud-ratio", "-r", metavar="NUMBER", help=f"share of frauds, 0 to 1 [{DEFAULT_RATIO}]"),
     ] = None,
     scenarios: Annotated[str | None, typer.Option(help="names with commas between them [all that are built]")] = None,
     currency: Annotated[str | None, typer.Option(help="ISO 4217 code [EUR]")] = None,
     countries: Annotated[str | None, typer.Option(help="ISO 3166 codes with commas between them [FR]")] = None,
     start_date: Annotated[str | None, typer.Option(help="first moment, ISO 8601 [30 days ago]")] = None,
     end_date: Annotated[str | None, typer.Option(help="last moment, ISO 8601 [yesterday]")] = None,
-    seed: Annotated[int | None, typer.Option(help="0 or more [random, printed and recorded]")] = None,
-    population_seed: Annotated[int | None, typer.Option(help="the same customers in every batch [the seed]")] = None,
-    population_size: Annotated[int | None, typer.Option(help="customers a shard [implied]")] = None,
-    difficulty: Annotated[float | None, typer.Option(help="0 (easy to find) to 1 [0.5]")] = None,
+    seed: Annotated[
+        str | None, typer.Option(metavar="INTEGER", help="0 or more [random, printed and recorded]")
+    ] = None,
+    population_seed: Annotated[
+        str | None, typer.Option(metavar="INTEGER", help="the same customers in every batch [the seed]")
+    ] = None,
+    population_size: Annotated[str | None, typer.Option(metavar="INTEGER", help="customers a shard [implied]")] = None,
+    difficulty: Annotated[str | None, typer.Option(metavar="NUMBER", help="0 (easy to find) to 1 [0.5]")] = None,
     language: Annotated[str | None, typer.Option(help="of the explanations: en or fr [en]")] = None,
     batch_id: Annotated[str | None, typer.Option(help="a name of your own [gen_<date>_<time>]")] = None,
     tenant: Annotated[str | None, typer.Option(help="whose batch it is [default]")] = None,
@@ -61,18 +71,6 @@ def generate(
     from sgf_pipeline.cli.building import build_batch
     from sgf_pipeline.scenarios import SCENARIOS
 
-    asked: dict[str, Any] = {
-        "count": count,
-        "fraud_ratio": fraud_ratio,
-        "scenarios": _listed(scenarios),
-        "currency": currency,
-        "countries": _listed(countries),
-        "start_date": start_date,
-        "end_date": end_date,
-        "seed": seed,
-    }
-    if len(sys.argv) == 2 and sys.stdin.isatty() and sys.stderr.isatty():
-        asked = questions.ask(asked, DEFAULT_COUNT, DEFAULT_RATIO, tuple(SCENARIOS))
     last_midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     defaults: dict[str, Any] = {
         "count": DEFAULT_COUNT,
@@ -80,13 +78,23 @@ def generate(
         "scenarios": tuple(SCENARIOS),
         "currency": "EUR",
         "countries": ("FR",),
-        "start_date": (last_midnight - timedelta(days=DEFAULT_DAYS)).isoformat(),
-        "end_date": (last_midnight - timedelta(seconds=1)).isoformat(),
-        "seed": None,
+        "start_date": (last_midnight - timedelta(days=DEFAULT_DAYS)).strftime(MOMENT),
+        "end_date": (last_midnight - timedelta(seconds=1)).strftime(MOMENT),
+        "seed": secrets.randbelow(2**31),
     }
+    asked = {
+        "count": count,
+        "fraud_ratio": fraud_ratio,
+        "scenarios": None if scenarios is None else listed(scenarios),
+        "currency": currency,
+        "countries": None if countries is None else listed(countries),
+        "start_date": start_date,
+        "end_date": end_date,
+        "seed": seed,
+    }
+    if len(sys.argv) == 2 and sys.stdin.isatty() and sys.stderr.isatty():
+        asked = questions.ask(defaults)
     content = {name: defaults[name] if value is None else value for name, value in asked.items()}
-    if content["seed"] is None:
-        content["seed"] = secrets.randbelow(2**31)
     optional = {
         "tenant": tenant,
         "population_seed": population_seed,
@@ -111,10 +119,6 @@ def show_cases(
     from sgf_pipeline.cli.showing import show
 
     show(scenario, batch_id=batch_id, count=count, seed=seed, storage_url=storage_url)
-
-
-def _listed(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def main() -> None:

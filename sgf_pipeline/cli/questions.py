@@ -4,23 +4,25 @@ from typing import Any
 
 import typer
 
+from sgf_pipeline.cli.words import listed
 
-def ask(asked: dict[str, Any], count: int, ratio: float, scenarios: tuple[str, ...]) -> dict[str, Any]:
-    """Every field with its default; Enter takes it. Answers are checked where every request is."""
+
+def ask(defaults: dict[str, Any]) -> dict[str, Any]:
+    """Answers to the main fields; Enter takes the default. They are checked where every request is."""
     typer.echo("A new batch. Enter takes the value in brackets.", err=True)
 
-    def prompt(text: str, default: Any, kind: type) -> Any:
-        return typer.prompt(text, default=default, type=kind, err=True)
+    def prompt(text: str, default: Any) -> str:
+        shown = ",".join(default) if isinstance(default, tuple) else str(default)
+        answer: str = typer.prompt(text, default=shown, err=True)
+        return answer.strip()
 
-    names = prompt("Scenarios", ",".join(scenarios), str)
-    places = prompt("Countries", "FR", str)
-    seed = prompt("Seed (empty: random)", "", str)
     return {
-        **asked,
-        "count": prompt("Transactions", count, int),
-        "fraud_ratio": prompt("Share of frauds", ratio, float),
-        "scenarios": tuple(part.strip() for part in names.split(",") if part.strip()),
-        "currency": prompt("Currency", "EUR", str),
-        "countries": tuple(part.strip() for part in places.split(",") if part.strip()),
-        "seed": int(seed) if seed.strip().isdecimal() else (seed.strip() or None),
+        "count": prompt("Transactions", defaults["count"]),
+        "fraud_ratio": prompt("Share of frauds", defaults["fraud_ratio"]),
+        "scenarios": listed(prompt("Scenarios", defaults["scenarios"])),
+        "currency": prompt("Currency", defaults["currency"]),
+        "countries": listed(prompt("Countries", defaults["countries"])),
+        "start_date": prompt("First moment", defaults["start_date"]),
+        "end_date": prompt("Last moment", defaults["end_date"]),
+        "seed": prompt("Seed", defaults["seed"]),
     }

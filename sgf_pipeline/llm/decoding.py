@@ -4,6 +4,8 @@ Belongs here: the decoding loop and the memory of keys and values behind it. Imp
 imported only when a model is really asked. Does not belong here: prompts, weights, texts.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from transformers.cache_utils import Cache, DynamicLayer
 
+SMALL_MODEL = 50_000_000  # parameters
 ROOM = 64  # tokens by which the memory grows; appending to a tensor at every step would copy all of it each time
 
 
@@ -46,6 +49,32 @@ def decode(
     ``draws`` are uniform numbers, (rows, most steps): step *s* of a row takes the token at which the cumulative
     probability passes ``draws[row, s]``, among tokens at least ``min_share`` as likely as the likeliest.
     """
+    with _threads_for(model):
+        return _drawn(model, encoded, draws, end, temperature, min_share)
+
+
+@contextmanager
+def _threads_for(model: Any) -> Iterator[None]:
+    """One thread where the model is small and on the CPU.
+
+    Its products take microseconds: a second thread gains a third on an idle machine, and costs ten times as much on
+    a busy one, where each product waits for a thread that is not scheduled. One thread also adds up in one order on
+    every machine.
+    """
+    if model.device.type != "cpu" or sum(weight.numel() for weight in model.parameters()) > SMALL_MODEL:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _drawn(
+    model: Any, encoded: Any, draws: NDArray[np.float64], end: int, temperature: float, min_share: float
+) -> NDArray[np.int64]:
     device = model.device
     tokens = encoded["input_ids"].to(device)
     mask = encoded["attention_mask"].to(device)

@@ -10,6 +10,7 @@ own generator. Matrix products of equal shapes then add up in the same order, wh
 
 import hashlib
 import os
+import threading
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -27,9 +28,9 @@ from sgf_pipeline.scenarios import scenario as scenario_of
 
 BUNDLED = Path(__file__).parent / "sgf_mini"
 BATCH_ROWS = 64
-MAX_NEW_TOKENS = 200  # of sgf-mini: the longest case of its corpus has about 90
-TEMPERATURE = 1.0
-MIN_SHARE = 0.02  # tokens less likely than this share of the likeliest are never drawn
+MAX_NEW_TOKENS = 1000  # a long case in the tokens of a general model; sgf-mini's own window ends far below
+TEMPERATURE = 0.9
+MIN_SHARE = 0.05  # tokens less likely than this share of the likeliest are never drawn
 
 
 class PeftBackend:
@@ -54,6 +55,7 @@ class PeftBackend:
             _require(self._adapter_dir, "adapter_config.json", "SGF_PEFT_ADAPTER", "a LoRA adapter")
         own = [folder.name for folder in (base_dir, adapter_dir) if folder is not None]
         self.name = "+".join(own if base_dir is not None else ["sgf-mini", *own])
+        self._lock = threading.Lock()  # one model, one active adapter: threads take turns
         self._model: Any = None
         self._tokenizer: Any = None
         self._prompt_tokens: dict[ScenarioName, int] = {}
@@ -65,8 +67,8 @@ class PeftBackend:
         for root in (self._base_dir, self._adapter_dir):
             for file in sorted(root.rglob("*")) if root is not None else ():
                 if file.is_file():
-                    digest.update(file.relative_to(root).as_posix().encode() if root is not None else b"")
-                    digest.update(hashlib.sha256(file.read_bytes()).digest())
+                    with file.open("rb") as stream:
+                        digest.update(f"{file.name}:{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
         return digest.hexdigest()[:16]
 
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
@@ -75,7 +77,8 @@ class PeftBackend:
             places = [place for place, prompt in enumerate(prompts) if prompt.brief.scenario == name]
             for start in range(0, len(places), BATCH_ROWS):
                 batch = places[start : start + BATCH_ROWS]
-                answers = self._complete_batch(name, [prompts[place] for place in batch])
+                with self._lock:
+                    answers = self._complete_batch(name, [prompts[place] for place in batch])
                 completions.update(zip(batch, answers, strict=True))
         return [completions[place] for place in range(len(prompts))]
 
@@ -90,9 +93,11 @@ class PeftBackend:
             max_length=self._prompt_length(scenario),
             return_tensors="pt",
         )
+        window = getattr(self._model.config, "max_position_embeddings", None) or MAX_NEW_TOKENS
+        most = max(1, min(MAX_NEW_TOKENS, window - self._prompt_length(scenario)))
         draws = np.stack(
             [
-                rng(prompt.seed, "sampling", prompt.brief.key, prompt.repeat, prompt.attempt).random(MAX_NEW_TOKENS)
+                rng(prompt.seed, "sampling", prompt.brief.key, prompt.repeat, prompt.attempt).random(most)
                 for prompt in rows
             ]
         )
@@ -126,6 +131,7 @@ class PeftBackend:
 
         cuda = torch.cuda.is_available()
         if self._model is None:
+            transformers.utils.logging.disable_progress_bar()  # a bar for a load of milliseconds
             try:
                 self._tokenizer = transformers.AutoTokenizer.from_pretrained(
                     self._base_dir, local_files_only=True, padding_side="left"
@@ -154,13 +160,18 @@ class PeftBackend:
 
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error", UserWarning)  # peft only warns when weights do not fit the base
+                # peft only warns when weights do not fit the base
+                warnings.filterwarnings("error", message=".*(missing|unexpected).* keys")
+                warnings.simplefilter("ignore", FutureWarning)  # what peft calls of transformers is its own affair
                 if not isinstance(self._model, peft.PeftModel):
                     self._model = peft.PeftModel.from_pretrained(
                         self._model, str(folder), adapter_name=adapter, local_files_only=True
                     ).eval()
                 elif adapter not in self._model.peft_config:
-                    self._model.load_adapter(str(folder), adapter_name=adapter, local_files_only=True)
+                    loaded = self._model.load_adapter(str(folder), adapter_name=adapter, local_files_only=True)
+                    missing = [key for key in loaded.missing_keys if f".{adapter}." in key]
+                    if missing:
+                        raise ValueError(f"{missing[0]} is missing")
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, UserWarning) as error:
             raise ModelError(
                 f"SGF_PEFT_ADAPTER {folder} does not fit the base {self._base_dir} ({_first_line(error)}):"

@@ -131,8 +131,9 @@ def row_rules(content: RequestContent) -> pa_pandas.DataFrameSchema:
         columns,
         checks=[
             pa_pandas.Check(
-                lambda f: ~(f["transaction_type"].isin(CARD_TYPES) | f["channel"].isin(["pos", "atm"]))
-                | f["card_id"].notna(),
+                lambda f: (
+                    ~(f["transaction_type"].isin(CARD_TYPES) | f["channel"].isin(["pos", "atm"])) | f["card_id"].notna()
+                ),
                 name="card rows name a card",
             ),
             pa_pandas.Check(
@@ -162,7 +163,7 @@ def _row_failures(rules: pa_pandas.DataFrameSchema, frame: pd.DataFrame) -> list
         rules.validate(frame, lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases
-        failures = {}  # a rule between columns is reported once a column: keep one
+        failures: dict[tuple[int, str], None] = {}  # a rule between columns is reported once a column: keep one
         for context, column, check, index in zip(
             cases["schema_context"], cases["column"], cases["check"], cases["index"], strict=True
         ):

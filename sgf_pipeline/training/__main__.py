@@ -16,8 +16,8 @@ from sgf_pipeline.llm.peft_backend import BUNDLED, PeftBackend
 from sgf_pipeline.training.archetypes import BOOKS
 from sgf_pipeline.training.corpus import Corpus, build_corpus
 
-BASE_STEPS = 2000
-ADAPTER_STEPS = 250
+BASE_STEPS = 1000
+ADAPTER_STEPS = 100
 EVALUATION_SEED = 2025  # apart from the training seed: briefs and draws of the evaluation
 
 

@@ -17,12 +17,12 @@ from sgf_pipeline.training.loop import HELD_OUT_ROWS, encode, fit, mean_loss
 
 RANK = 16
 BATCH_ROWS = 32
-PEAK_LR = 2e-3
+PEAK_LR = 1e-3
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
 def train_adapter(
-    scenario: ScenarioName, corpus: Corpus, base_dir: Path, out_dir: Path, steps: int = 1500, seed: int = 0
+    scenario: ScenarioName, corpus: Corpus, base_dir: Path, out_dir: Path, steps: int = 100, seed: int = 0
 ) -> dict[str, float]:
     """Train the scenario's adapter on its part of the corpus, save it in ``out_dir`` (fp16), return the figures.
 
@@ -36,11 +36,15 @@ def train_adapter(
     base_loss = mean_loss(base, held_out)
     torch.manual_seed(int(rng(seed, "adapter", scenario).integers(2**31)))
     model = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=TARGETS, task_type="CAUSAL_LM"))
-    loss = fit(model, encode(tokenizer, corpus.train[scenario]), steps, PEAK_LR, BATCH_ROWS, seed, f"lora {scenario}")
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(weights, lr=PEAK_LR, betas=(0.9, 0.98), weight_decay=0.01)
+    rows = encode(tokenizer, corpus.train[scenario])
+    loss = fit(model, rows, [optimiser], steps, BATCH_ROWS, seed, f"lora {scenario}")
     held_out_loss = mean_loss(model, held_out)
-    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    trained = sum(weight.numel() for weight in weights)
     model.peft_config["default"].base_model_name_or_path = "sgf-mini"  # not the folder it was trained in
     model.half().save_pretrained(out_dir, save_embedding_layers=False)
+    (out_dir / "adapter_model.safetensors").chmod(0o644)
     (out_dir / "README.md").unlink(missing_ok=True)  # peft's empty form; the model card says it all
     return {
         "parameters": float(trained),

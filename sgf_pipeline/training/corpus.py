@@ -175,11 +175,14 @@ def _structure(archetype: Archetype, brief: CaseBrief, draw: np.random.Generator
     if len(taken) > 1 and draw.random() < 0.15:
         last = taken[-1]
         taken.append(replace(last, count=max(1, last.count // 2), wait=max(1, int(last.wait * draw.uniform(0.5, 2)))))
+    taken = taken[:MAX_STEPS]
+    # The first step on the brief's channel stays there, for the case must show it.
+    anchor = next((place for place, move in enumerate(taken) if move.channel == brief.channel), None)
     return [
         replace(move, channel=_channel("~", move.kind, brief, draw))
-        if move.channel == brief.channel and draw.random() < SWITCH[brief.sophistication]
+        if move.channel == brief.channel and place != anchor and draw.random() < SWITCH[brief.sophistication]
         else move
-        for move in taken[:MAX_STEPS]
+        for place, move in enumerate(taken)
     ]
 
 
@@ -255,8 +258,19 @@ def _amounts(move: Move, book: Book, brief: CaseBrief, scale: float, draw: np.ra
     low, high = min(low, high), max(low, high)
     if draw.random() < REPEATED_AMOUNT[brief.sophistication]:
         low = high = (low + high) / 2
-    low, high = _two_digits(low), _two_digits(high)
-    return min(max(low, least), most), min(max(high, least), most)
+    low, high = _apart(low, high, least, most)
+    return min(max(_two_digits(low), least), most), min(max(_two_digits(high), least), most)
+
+
+def _apart(low: float, high: float, least: float, most: float) -> tuple[float, float]:
+    """The bounds made equal or clearly apart: in between, a small model cannot learn which of them is the lower."""
+    if high >= 1.25 * low:
+        return low, high
+    if high >= 0.99 * most:
+        return low, most  # nothing can be above it
+    if high / 1.4 < least or low > 0.75 * most:
+        return high, high  # near an end there is no room to part them; 0.9 to 0.95 of a sum is 0.95 of it
+    return high / 1.4, high
 
 
 def _jitter_count(mean: int, draw: np.random.Generator) -> int:

@@ -44,29 +44,38 @@ def encode(tokenizer: Any, examples: Sequence[Example]) -> list[Row]:
     ]
 
 
-def fit(model: Any, rows: Sequence[Row], steps: int, peak_lr: float, batch_rows: int, seed: int, what: str) -> float:
+def fit(
+    model: Any,
+    rows: Sequence[Row],
+    optimisers: Sequence[torch.optim.Optimizer],
+    steps: int,
+    batch_rows: int,
+    seed: int,
+    what: str,
+) -> float:
     """Train for ``steps`` batches of ``batch_rows`` rows; returns the mean loss of the last tenth of them.
 
-    The learning rate rises over the first twentieth of the steps and falls to a tenth along a cosine.
+    Each optimiser brings its peak learning rate, which is reached after the first twentieth of the steps and then
+    falls to a tenth along a cosine. ``what`` names the run in the log and in its random path.
     """
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(weights, lr=peak_lr, betas=(0.9, 0.98), weight_decay=0.01)
     warm_up = max(1, steps // 20)
 
     def rate(step: int) -> float:
         done = max(0, step - warm_up) / max(1, steps - warm_up)
         return min((step + 1) / warm_up, 0.1 + 0.45 * (1 + math.cos(math.pi * done)))
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimiser, rate) for optimiser in optimisers]
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
     losses = []
     model.train()
     for step, batch in enumerate(islice(_batches(rows, batch_rows, seed, what), steps), start=1):
         loss = _loss(model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimiser.step()
-        schedule.step()
-        optimiser.zero_grad(set_to_none=True)
+        for optimiser, schedule in zip(optimisers, schedules, strict=True):
+            optimiser.step()
+            schedule.step()
+            optimiser.zero_grad(set_to_none=True)
         losses.append(loss.item())
         if step % REPORT_STEPS == 0:
             log.info("%s: step %d of %d, loss %.3f", what, step, steps, np.mean(losses[-REPORT_STEPS:]))

@@ -31,8 +31,8 @@ without constrained decoding and before anything is asked again.
 *Structurally different*: vector, ordered step kinds, channels, bases, and buckets of amounts and times differ.
 *New structure*, *text*, *story*: no case of the training corpus has the same.
 
-Limits: stories stay close to the archetypes' wording, in English; a number in a story is never more exact than "many";
-a case in a held-out cell is as good as any other, but a vector or step kind that is not in the tables cannot appear.
+Limits: stories stay close to the wording of the archetypes and are in English; a vector or step kind that is not in
+the scenario's tables cannot appear; answers repeat bit by bit only on the same processor architecture and versions.
 """
 
 _ROWS = (

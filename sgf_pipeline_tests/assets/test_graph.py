@@ -11,7 +11,7 @@ from sgf_pipeline.assets import SHARD_ASSETS
 from sgf_pipeline.definitions import build_definitions
 from sgf_pipeline.domain.errors import InvalidRequestError
 from sgf_pipeline.domain.scenario_names import SCENARIO_NAMES
-from sgf_pipeline.partitions import shard_key, shard_tags, split_shard_key
+from sgf_pipeline.partitions import shard_tags, split_shard_key
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.sensors import MAX_ATTEMPTS, RECEIPTS_TAG, manifest_sensor
 from sgf_pipeline_tests.building import failure_text, run
