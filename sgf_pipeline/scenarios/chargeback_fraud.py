@@ -107,12 +107,17 @@ _GOODS = {
     "family_purchase": "5816 5817 5815 5399 5945 5641 5651 5814 5812 5411 5311 7832 5941",
 }
 GOODS = {kind: tuple(categories.split()) for kind, categories in _GOODS.items()}
-# Where customers buy such things most days; goods of all sorts have no such place, they come from anywhere.
+# Where customers buy such things most days, online and at a counter; written as often as they do.
+_ONLINE = tuple("5399 5399 5399 5399 5399 5399 5411 5411 5814 5968 5964 5621 5651".split())
 USUAL = {
+    "goods_purchase": _ONLINE,
+    "kept_purchase": _ONLINE,
+    "family_purchase": ("5399", "5399", "5817", "5816", "5815", "5814", "5411"),
     "digital_purchase": ("5817", "5815", "5817", "5815", "5816"),
     "travel_purchase": ("4111", "4111", "4111", "4112", "4121"),
     "subscription_charge": ("4899", "5815", "4899", "5817", "4814"),
 }
+COUNTER = tuple("5411 5411 5411 5411 5812 5812 5814 5311 5651 5912 5499 5331".split())
 CATEGORIES = frozenset(mcc for categories in GOODS.values() for mcc in categories)
 
 # Why a dispute is raised, in the order of DISPUTE_REASONS (fraud, not_received, not_as_described, duplicate,
@@ -218,7 +223,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
             continue
         paid = columns["amount"][rows]
         part = population.world.snap(rng, paid * share, np.full(len(rows), FREE, dtype=np.int8))
-        why = rng.choice(len(DISPUTE_REASONS), len(rows), p=REASONS[case.vector]) if kind == "chargeback" else None
+        why = _reasons(case, incident, channels[rows]) if kind == "chargeback" else None
         back = returns(
             population, rng, columns, rows, when, np.where(share >= 1, paid, np.minimum(part, paid)),
             transaction_type=kind, dispute_reason=why,
@@ -243,6 +248,13 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
         },
     )
     return block.take(np.argsort(block["time"], kind="stable"))
+
+
+def _reasons(case: FraudCase, incident: Incident, channels: Array) -> Array:
+    """Why each purchase is disputed; what was carried out of a shop cannot be called not received."""
+    why = incident.rng.choice(len(DISPUTE_REASONS), len(channels), p=REASONS[case.vector])
+    carried = (channels == CHANNELS.index("pos")) & (why == DISPUTE_REASONS.index("not_received"))
+    return np.where(carried, DISPUTE_REASONS.index("not_as_described"), why)
 
 
 def _disputers(case: FraudCase, incident: Incident) -> Array:
@@ -280,33 +292,29 @@ def _shops(case: FraudCase, incident: Incident, step: Array, channels: Array, cu
 
     The more difficult, the more comes from wherever customers go anyway. Shops at a counter are near home.
     """
-    rng, population, world = incident.rng, incident.population, incident.population.world
-    home = int(population.country[customers[0]])
+    rng = incident.rng
+    home = int(incident.population.country[customers[0]])
     pos = channels == CHANNELS.index("pos")
     shops = np.zeros(len(step), dtype=np.int64)
     for number in dict.fromkeys(step.tolist()):
         kind = case.steps[number].kind
         rows = np.flatnonzero(step == number)
         mcc = case.merchant_category if case.merchant_category in GOODS[kind] else None
-        hidden = 0.5 + 0.5 * incident.difficulty
-        if kind in USUAL and rng.random() < hidden:
-            mcc = USUAL[kind][rng.integers(0, len(USUAL[kind]))]
-        elif mcc is None:
+        if mcc is None:
             mcc = GOODS[kind][rng.integers(0, len(GOODS[kind]))]
-        if pos[rows[0]]:
-            shops[rows] = _near(incident, rows, customers, mcc)
-        else:
-            abroad = rng.random() < 0.5 - 0.3 * incident.difficulty
-            few = gang_merchants(
-                incident, min(case.outsiders, 4), online=True, mcc=mcc,
-                country=merchant_country(case, incident, home) if abroad else home,
-            )  # fmt: skip
-            shops[rows] = few[(rng.random(len(rows)) ** 1.5 * len(few)).astype(np.int64)]
-        if kind not in USUAL:
-            usual = rows[rng.random(len(rows)) < hidden]
-            at_counter, remote = usual[pos[usual]], usual[~pos[usual]]
-            shops[at_counter] = world.pick_in_city(rng, population.city[customers[at_counter]])
-            shops[remote] = world.pick_merchants(rng, len(remote), online=True, country=home)
+        here = pos[rows[0]]
+        everyday = COUNTER if here and kind != "travel_purchase" else USUAL[kind]
+        usual = rng.random(len(rows)) < 0.5 + 0.5 * incident.difficulty
+        for some, category in ((rows[usual], everyday[rng.integers(0, len(everyday))]), (rows[~usual], mcc)):
+            if here and len(some):
+                shops[some] = _near(incident, some, customers, category)
+            elif len(some):
+                abroad = rng.random() < 0.5 - 0.3 * incident.difficulty
+                few = gang_merchants(
+                    incident, min(case.outsiders, 4), online=True, mcc=category,
+                    country=merchant_country(case, incident, home) if abroad else home,
+                )  # fmt: skip
+                shops[some] = few[(rng.random(len(some)) ** 1.5 * len(few)).astype(np.int64)]
     return shops
 
 

@@ -50,6 +50,22 @@ def test_every_fraud_is_a_purchase_that_is_charged_back_once_within_ten_to_sixty
         assert days.max() <= 60
 
 
+@pytest.mark.parametrize(("span", "wait"), [(12, 0), (1, 85)])
+def test_a_plan_that_disputes_too_soon_or_too_late_is_played_within_the_term(span: int, wait: int) -> None:
+    """Guards the term against plans that only nearly keep it: a model's waits are no more than wishes."""
+    case = cases.disputing("quality_pretext")
+    steps = [
+        case.steps[0].model_copy(update={"span_minutes": span * 1440}),
+        case.steps[1].model_copy(update={"wait_minutes": wait * 1440, "span_minutes": 0}),
+    ]
+    case = case.model_copy(update={"steps": steps})
+    assert SCENARIO.violations(case) == []
+    for block in played(case):
+        back = of_type(block, "chargeback")
+        days = (block["time"][back] - block["time"][block["link"][back]]) / DAY_US
+        assert 10 <= days.min() < days.max() <= 60
+
+
 @pytest.mark.parametrize("vector", VECTORS)
 def test_what_comes_back_is_the_purchase_and_never_more(vector: str) -> None:
     """Guards links: a chargeback or refund is a later credit of its own purchase, on its card, at its shop."""
