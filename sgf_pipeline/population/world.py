@@ -288,12 +288,19 @@ class World:
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """(positions, cumulated popularity ending at 1) of the merchants that fit.
 
-        Without ``mcc`` there are no cash machines; without ``country`` only requested countries. A filter that
-        leaves nothing is dropped: first ``online``, then ``mcc``, then ``country``.
+        Without ``mcc`` there are no cash machines; without ``country`` only requested countries. Where nothing fits,
+        a filter is dropped: for shops online the country, else the category, then both; ``online`` itself last, for
+        no honest payment on the web is made at a shop that is not on it.
         """
         key = (online, mcc, country)
         if key not in self._pools:
-            for o, m, c in ((online, mcc, country), (None, mcc, country), (None, None, country), (None, None, None)):
+            wider = ((online, mcc, None), (online, None, country))
+            for o, m, c in (
+                (online, mcc, country),
+                *(wider if online else reversed(wider)),
+                (online, None, None),
+                (None, None, None),
+            ):
                 fits = ~self.atm if m is None else np.asarray(self.merchant_mcc == m)
                 fits = fits & (self.merchant_home if c is None else self.merchant_country == c)
                 if o is not None:

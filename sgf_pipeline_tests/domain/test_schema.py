@@ -1,5 +1,8 @@
 """The one schema against every other description of the same rows."""
 
+import re
+from pathlib import Path
+
 import pyarrow as pa
 
 from sgf_pipeline.domain.events import COLUMNS
@@ -36,3 +39,11 @@ def test_simulated_rows_hold_every_event_column():
     expected = {renamed.get(name, name) for name in COLUMNS if name not in dropped}
     assert set(SIMULATED_SCHEMA.names) == expected | {"row"}
     assert set(CLEAN_SCHEMA.names) >= set(FEATURES)
+
+
+def test_the_schema_page_describes_every_column():
+    """Guards against a documentation page that lags behind the columns."""
+    page = (Path(__file__).parents[2] / "docs" / "schema.md").read_text()
+    described = re.findall(r"^\| `(\w+)` \| [^|]+ \| (yes|no) \| ([^|]+) \|", page, re.MULTILINE)
+    expected = [(field.name, "yes" if field.nullable else "no", field.meaning) for field in FIELDS]
+    assert [(name, null, meaning.strip()) for name, null, meaning in described] == expected
