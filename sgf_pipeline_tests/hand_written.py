@@ -1,71 +1,41 @@
-"""Cases written by hand for the tests, so that what they play never depends on a trained model."""
+"""Requests and cases written by hand for the tests, so that what they play never depends on a trained model."""
 
 from typing import Any
 
 from sgf_pipeline.domain.cases import FraudCase
 from sgf_pipeline.domain.request import RequestContent, parse_request
+from sgf_pipeline.domain.scenario_names import ScenarioName
+from sgf_pipeline.scenarios import SCENARIOS
+from sgf_pipeline_tests.scenarios import cases
+
+_ONE_A_VECTOR = {
+    "account_takeover": cases.takeover,
+    "merchant_fraud": cases.merchant_fraud,
+    "money_laundering": cases.laundering,
+    "phishing": cases.phishing,
+    "chargeback_fraud": cases.disputing,
+}
 
 
-def step(kind: str, channel: str, basis: str, low: float, high: float, count: int, wait: int, span: int) -> dict:
-    return {
-        "kind": kind,
-        "channel": channel,
-        "basis": basis,
-        "low": float(low),
-        "high": float(high),
-        "count": count,
-        "wait_minutes": wait,
-        "span_minutes": span,
-    }
+def _in_haste(case: FraudCase) -> FraudCase:
+    """The same plan in a tenth of the time."""
+    steps = [
+        step.model_copy(update={"wait_minutes": step.wait_minutes // 10, "span_minutes": step.span_minutes // 10})
+        for step in case.steps
+    ]
+    return case.model_copy(update={"steps": steps, "tempo": "burst"})
 
 
-CARD_TESTING = FraudCase.model_validate(
-    {
-        "scenario": "card_testing",
-        "vector": "donation_probe",
-        "sophistication": "medium",
-        "victim_segment": "family",
-        "tempo": "steady",
-        "geography": "domestic",
-        "customers": 8,
-        "outsiders": 1,
-        "devices": 2,
-        "addresses": 2,
-        "merchant_category": "8398",
-        "story": "A charity's page takes many small gifts from one browser.",
-        "steps": [
-            step("unit_test", "ecommerce", "unit", 1, 1, 6, 0, 10),
-            step("micro_purchase", "ecommerce", "unit", 0.3, 1.8, 6, 1, 10),
-            step("spend", "ecommerce", "habit", 1, 4, 3, 300, 600),
-        ],
-    }
-)
-MULE_CHAIN = FraudCase.model_validate(
-    {
-        "scenario": "money_laundering",
-        "vector": "mule_chain",
-        "sophistication": "medium",
-        "victim_segment": "student",
-        "tempo": "steady",
-        "geography": "cross_border",
-        "customers": 4,
-        "outsiders": 2,
-        "devices": 1,
-        "addresses": 1,
-        "merchant_category": None,
-        "story": "A sum arrives from abroad and is passed along by students.",
-        "steps": [
-            step("inbound_transfer", "online_banking", "threshold", 0.3, 0.7, 1, 0, 10),
-            step("internal_transfer", "mobile", "carry", 0.9, 0.97, 3, 100, 3000),
-            step("outbound_transfer", "mobile", "carry", 0.9, 0.97, 2, 60, 600),
-        ],
-    }
-)
-CASES = {"card_testing": [CARD_TESTING], "money_laundering": [MULE_CHAIN]}
+CASES: dict[ScenarioName, list[FraudCase]] = {
+    "card_testing": [cases.card_testing(), cases.cloned_cards()],
+    "identity_theft": [cases.identity_theft(), _in_haste(cases.identity_theft())],
+    **{name: [one(vector) for vector in SCENARIOS[name].vectors] for name, one in _ONE_A_VECTOR.items()},
+}
+MULE_CHAIN = cases.laundering("mule_chain")
 
 
 def content(**changes: Any) -> RequestContent:
-    """A month of a small bank in three countries: 4,000 rows, 320 of them fraud, both scenarios."""
+    """A month of a small bank in three countries: 4,000 rows, 320 of them fraud, two scenarios."""
     values = {
         "count": 4_000,
         "fraud_ratio": 0.08,

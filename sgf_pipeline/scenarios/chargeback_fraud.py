@@ -108,7 +108,7 @@ _GOODS = {
 }
 GOODS = {kind: tuple(categories.split()) for kind, categories in _GOODS.items()}
 # Where customers buy such things most days, online and at a counter; written as often as they do.
-_ONLINE = tuple("5399 5399 5399 5399 5399 5399 5411 5411 5814 5968 5964 5621 5651".split())
+_ONLINE = (*["5399"] * 6, "5411", "5411", "5814", "5968", "5964", "5621", "5651")
 USUAL = {
     "goods_purchase": _ONLINE,
     "kept_purchase": _ONLINE,
@@ -117,7 +117,7 @@ USUAL = {
     "travel_purchase": ("4111", "4111", "4111", "4112", "4121"),
     "subscription_charge": ("4899", "5815", "4899", "5817", "4814"),
 }
-COUNTER = tuple("5411 5411 5411 5411 5812 5812 5814 5311 5651 5912 5499 5331".split())
+COUNTER = (*["5411"] * 4, "5812", "5812", "5814", "5311", "5651", "5912", "5499", "5331")
 CATEGORIES = frozenset(mcc for categories in GOODS.values() for mcc in categories)
 
 # Why a dispute is raised, in the order of DISPUTE_REASONS (fraud, not_received, not_as_described, duplicate,
@@ -292,7 +292,7 @@ def _shops(case: FraudCase, incident: Incident, step: Array, channels: Array, cu
 
     The more difficult, the more comes from wherever customers go anyway. Shops at a counter are near home.
     """
-    rng = incident.rng
+    rng, world = incident.rng, incident.population.world
     home = int(incident.population.country[customers[0]])
     pos = channels == CHANNELS.index("pos")
     shops = np.zeros(len(step), dtype=np.int64)
@@ -310,10 +310,11 @@ def _shops(case: FraudCase, incident: Incident, step: Array, channels: Array, cu
                 shops[some] = _near(incident, some, customers, category)
             elif len(some):
                 abroad = rng.random() < 0.5 - 0.3 * incident.difficulty
-                few = gang_merchants(
-                    incident, min(case.outsiders, 4), online=True, mcc=category,
-                    country=merchant_country(case, incident, home) if abroad else home,
-                )  # fmt: skip
+                country = merchant_country(case, incident, home) if abroad else home
+                number_of = min(case.outsiders, 4)
+                few = gang_merchants(incident, number_of, online=True, mcc=category, country=country)
+                if not world.merchant_online[few].all():  # nobody there sells such things online
+                    few = gang_merchants(incident, number_of, online=True, mcc=None, country=country)
                 shops[some] = few[(rng.random(len(some)) ** 1.5 * len(few)).astype(np.int64)]
     return shops
 
@@ -323,7 +324,10 @@ def _near(incident: Incident, rows: Array, customers: Array, mcc: str) -> Array:
     rng, population, world = incident.rng, incident.population, incident.population.world
     near = np.zeros(len(rows), dtype=np.int64)
     for one in dict.fromkeys(customers[rows].tolist()):
-        places, cumulated = world.pool(False, mcc, int(population.country[one]))
+        country = int(population.country[one])
+        places, cumulated = world.pool(False, mcc, country)
+        if world.merchant_online[places].any():  # such things are sold online only
+            places, cumulated = world.pool(False, None, country)
         north = world.merchant_latitude[places] - population.latitude[one]
         east = (world.merchant_longitude[places] - population.longitude[one]) * 0.7
         chance = np.diff(cumulated, prepend=0.0) / (0.02 + north**2 + east**2) ** 2

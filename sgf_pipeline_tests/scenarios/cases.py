@@ -135,7 +135,8 @@ def merchant_fraud(vector: str, **other: Any) -> FraudCase:
     steps = {
         "bust_out_shop": [
             sale, order, step("quieting_refund", "ecommerce", "carry", 1, 1, 2, 600, 300),
-            {**order, "channel": "mobile", "count": 6}, step("victim_dispute", "ecommerce", "carry", 1, 1, 3, 4000, 900),
+            {**order, "channel": "mobile", "count": 6},
+            step("victim_dispute", "ecommerce", "carry", 1, 1, 3, 4000, 900),
         ],
         "skimming_terminal": [
             swipe, step("skimmed_purchase", "ecommerce", "habit", 2, 7, 6, 2000, 900),
