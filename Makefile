@@ -26,8 +26,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 install: $(VENV)/installed
 
 run: install
-	$(BIN)/sgf generate --count 50000 --fraud-ratio 0.08 --scenarios card_testing,money_laundering \
-		--currency EUR --countries FR,DE,IT \
+	$(BIN)/sgf generate --count 50000 --fraud-ratio 0.08 --currency EUR --countries FR,DE,IT \
 		--start-date 2025-01-01T00:00:00Z --end-date 2025-01-31T23:59:59Z --seed 12345
 
 test: install

@@ -12,6 +12,7 @@ from pydantic import Field
 from sgf_pipeline import batches
 from sgf_pipeline.assets.shard_context import failing_plainly
 from sgf_pipeline.domain.request import GenerationRequest, parse_request
+from sgf_pipeline.domain.scenario_names import SCENARIO_NAMES
 from sgf_pipeline.partitions import batch_ids
 from sgf_pipeline.resources.lake import LakeResource
 
@@ -23,7 +24,7 @@ class RequestConfig(dg.Config):
     tenant: str = Field(default="default", description="1 to 24 lower-case letters and digits")
     count: int = Field(default=1000, description="transactions in all, 1 or more")
     fraud_ratio: float = Field(default=0.1, description="share of fraudulent transactions, 0 to 1")
-    scenarios: list[str] = Field(default=["card_testing", "money_laundering"], description="names of the scenarios")
+    scenarios: list[str] = Field(default=list(SCENARIO_NAMES), description="names of the scenarios")
     currency: str = Field(default="EUR", description="ISO 4217 code of the billing currency")
     countries: list[str] = Field(default=["FR"], description="ISO 3166 alpha-2 codes")
     start_date: str = Field(default="2025-01-01T00:00:00Z", description="first moment, ISO 8601")
