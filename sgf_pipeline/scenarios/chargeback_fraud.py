@@ -292,7 +292,7 @@ def _shops(case: FraudCase, incident: Incident, step: Array, channels: Array, cu
 
     The more difficult, the more comes from wherever customers go anyway. Shops at a counter are near home.
     """
-    rng, world = incident.rng, incident.population.world
+    rng = incident.rng
     home = int(incident.population.country[customers[0]])
     pos = channels == CHANNELS.index("pos")
     shops = np.zeros(len(step), dtype=np.int64)
@@ -311,10 +311,7 @@ def _shops(case: FraudCase, incident: Incident, step: Array, channels: Array, cu
             elif len(some):
                 abroad = rng.random() < 0.5 - 0.3 * incident.difficulty
                 country = merchant_country(case, incident, home) if abroad else home
-                number_of = min(case.outsiders, 4)
-                few = gang_merchants(incident, number_of, online=True, mcc=category, country=country)
-                if not world.merchant_online[few].all():  # nobody there sells such things online
-                    few = gang_merchants(incident, number_of, online=True, mcc=None, country=country)
+                few = gang_merchants(incident, min(case.outsiders, 4), online=True, mcc=category, country=country)
                 shops[some] = few[(rng.random(len(some)) ** 1.5 * len(few)).astype(np.int64)]
     return shops
 
@@ -324,10 +321,7 @@ def _near(incident: Incident, rows: Array, customers: Array, mcc: str) -> Array:
     rng, population, world = incident.rng, incident.population, incident.population.world
     near = np.zeros(len(rows), dtype=np.int64)
     for one in dict.fromkeys(customers[rows].tolist()):
-        country = int(population.country[one])
-        places, cumulated = world.pool(False, mcc, country)
-        if world.merchant_online[places].any():  # such things are sold online only
-            places, cumulated = world.pool(False, None, country)
+        places, cumulated = world.pool(False, mcc, int(population.country[one]))
         north = world.merchant_latitude[places] - population.latitude[one]
         east = (world.merchant_longitude[places] - population.longitude[one]) * 0.7
         chance = np.diff(cumulated, prepend=0.0) / (0.02 + north**2 + east**2) ** 2
