@@ -1,6 +1,7 @@
 """``python -m sgf_pipeline.training``: train the bundled model again and write its card.
 
-With ``--scenario``, only those adapters are trained, on the base that is already in ``--out``.
+With ``--scenario``, only those adapters are trained, on the base that is already in ``--out``; with ``--evaluate``
+nothing is trained, but what is there is measured and its card written anew.
 """
 
 import argparse
@@ -11,10 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sgf_pipeline.domain.errors import ModelError
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.llm.peft_backend import BUNDLED, PeftBackend
 from sgf_pipeline.training.archetypes import BOOKS
 from sgf_pipeline.training.corpus import Corpus, build_corpus
+
+log = logging.getLogger(__name__)
 
 BASE_STEPS = 1000
 ADAPTER_STEPS = 100
@@ -27,10 +31,11 @@ def train_all(
     steps: int = BASE_STEPS,
     adapter_steps: int = ADAPTER_STEPS,
     seed: int = 0,
+    train: bool = True,
 ) -> dict[str, Any]:
     """Train base and adapters (or the adapters of ``only``) into ``out``, evaluate, write ``figures.json`` and card.
 
-    Raises ``ModelError`` if ``only`` is given and ``out`` holds no base.
+    Raises ``ModelError`` if ``only`` is given, or ``train`` is not, and ``out`` holds no trained model.
     """
     os.environ["HF_HUB_OFFLINE"] = "1"  # nothing of the training comes from outside
     from sgf_pipeline.training.adapters import RANK, train_adapter
@@ -39,21 +44,25 @@ def train_all(
     from sgf_pipeline.training.model_card import model_card
 
     corpus = build_corpus(tuple(BOOKS), seed)
-    figures: dict[str, Any]
     figures_file = out / "figures.json"
-    if only:
+    figures: dict[str, Any] = {"base": {}, "adapters": {}, "evaluation": {}}
+    names = tuple(only) or tuple(BOOKS)
+    if only or not train:
+        if not figures_file.is_file():
+            raise ModelError(f"{out} holds no trained model (figures.json is missing): train all of it first")
         figures = json.loads(figures_file.read_text())
-    else:
-        figures = {"base": train_base(corpus, out / "base", steps, seed), "adapters": {}, "evaluation": {}}
-        print("base", figures["base"], flush=True)
-    for name in only or tuple(BOOKS):
-        folder = out / "adapters" / name
-        figures["adapters"][name] = train_adapter(name, corpus, out / "base", folder, adapter_steps, seed)
-        print(name, figures["adapters"][name], flush=True)
+    if train:
+        if not only:
+            figures["base"] = train_base(corpus, out / "base", steps, seed)
+            log.info("base: %s", figures["base"])
+        for name in names:
+            folder = out / "adapters" / name
+            figures["adapters"][name] = train_adapter(name, corpus, out / "base", folder, adapter_steps, seed)
+            log.info("%s: %s", name, figures["adapters"][name])
     backend = PeftBackend(out / "base", out / "adapters")
-    for name in only or tuple(BOOKS):
+    for name in names:
         figures["evaluation"][name] = evaluate(name, corpus, backend, EVALUATION_SEED)
-        print(name, figures["evaluation"][name], flush=True)
+        log.info("%s: %s", name, figures["evaluation"][name])
     figures_file.write_text(json.dumps(figures, indent=1) + "\n")
     facts = {
         "layers": SIZES["num_hidden_layers"],
@@ -83,9 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=BASE_STEPS, help="training steps of the base")
     parser.add_argument("--adapter-steps", type=int, default=ADAPTER_STEPS, help="training steps of each adapter")
     parser.add_argument("--seed", type=int, default=0, help="seed of corpus and training")
+    parser.add_argument("--evaluate", action="store_true", help="train nothing, only measure")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    train_all(given.out, given.scenario, given.steps, given.adapter_steps, given.seed)
+    train_all(given.out, given.scenario, given.steps, given.adapter_steps, given.seed, not given.evaluate)
 
 
 if __name__ == "__main__":

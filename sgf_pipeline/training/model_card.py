@@ -12,7 +12,8 @@ answers with the JSON of a `FraudCase`. It was trained from nothing by this proj
 It knows no other text, no person and no real transaction, and it is good for nothing else.
 
 - **Base**: a Llama of {parameters:.2f} million parameters ({layers} layers × {width}, tied embeddings, fp16) and a
-  byte-level BPE of {vocabulary} tokens without word splitting, so that keys and common phrases are single tokens.
+  byte-level BPE of {vocabulary} tokens that splits no words (only decimals stand alone), so that keys and common
+  phrases are single tokens.
 - **Adapters**: one LoRA of rank {rank} a scenario ({adapter_parameters:.2f} million parameters each, fp16).
 - **Data**: {archetypes}, written by hand after public typologies and widened over each
   scenario's coverage matrix (`sgf_pipeline/training`): {cases} cases in all. One cell in twenty is held out.
