@@ -6,6 +6,7 @@ themselves, right after ``register``), and building shards.
 
 import hashlib
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from upath import UPath
 
 from sgf_pipeline import __version__
 from sgf_pipeline.domain.errors import ConflictError, InvalidRequestError, UnknownBatchError, ValidationFailedError
-from sgf_pipeline.domain.request import GenerationRequest, canonical_json, check_batch_id
+from sgf_pipeline.domain.request import GenerationRequest, canonical_json, check_batch_id, parse_request
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.population.places import WITHOUT_CITY
 from sgf_pipeline.resources.lake import LakeResource
@@ -53,6 +54,9 @@ def check_buildable(request: GenerationRequest) -> None:
     placeless = [code for code in request.content.countries if code in WITHOUT_CITY]
     if placeless:
         raise InvalidRequestError(f"country {placeless[0]!r} has no city to live in: use another country")
+    for field in ("profile", "model"):
+        if getattr(request.content, field) is not None:
+            raise InvalidRequestError(f"{field} {getattr(request.content, field)!r} is not built yet: leave it out")
     if request.content.provider != "peft":
         raise InvalidRequestError(f"provider {request.content.provider!r} is not built yet: use 'peft'")
 
@@ -66,13 +70,20 @@ def load(lake: LakeResource, batch_id: str) -> GenerationRequest:
     return GenerationRequest.from_record(content)
 
 
-def new_batch_id(lake: LakeResource, now: datetime) -> str:
-    """``gen_2025_01_30_143022``, with four hex digits more when that second is taken."""
+def register_new(
+    lake: LakeResource, content: dict[str, Any], delivery: dict[str, Any], now: datetime
+) -> GenerationRequest:
+    """Register under an id of our own: ``gen_2025_01_30_143022``, with four hex digits more when that is taken."""
     batch_id = now.strftime("gen_%Y_%m_%d_%H%M%S")
-    if lake.exists(_request_path(lake, batch_id)):
-        suffix = hashlib.sha256(f"{batch_id}{now.microsecond}".encode()).hexdigest()[:4]
-        return f"{batch_id}_{suffix}"
-    return batch_id
+    suffix = ""
+    while True:
+        request = parse_request(batch_id + suffix, content, delivery)
+        if not lake.exists(_request_path(lake, request.batch_id)):
+            try:
+                return register(lake, request)
+            except ConflictError:
+                pass  # somebody was quicker
+        suffix = f"_{secrets.token_hex(2)}"
 
 
 def dataset_folder(lake: LakeResource, request: GenerationRequest) -> UPath:
@@ -210,6 +221,12 @@ def _publish(lake: LakeResource, request: GenerationRequest, manifest: Mapping[s
 
 
 def _prove(lake: LakeResource, request: GenerationRequest, found: Mapping[ScenarioName, Mapping[str, Any]]) -> None:
+    salts = {receipt.get("salt_fingerprint") for receipt in found.values()}
+    if len(salts) > 1:
+        raise ValidationFailedError(
+            f"shards of batch {request.batch_id!r} were built under different SGF_ID_SALT values:"
+            " build all of them again under one"
+        )
     for name, counts in request.content.shard_counts().items():
         receipt = found[name]
         if (receipt["fraudulent"], receipt["legit"]) != (counts.fraudulent, counts.legit):

@@ -22,11 +22,7 @@ def build_definitions(settings: Settings | None = None, **resources: Any) -> dg.
         "lake": lake,
         "stage_files": StageFiles(lake=lake),
         "identity": IdentityResource(),
-        "llm": LLMResource(
-            cache_dir=str(settings.sgf_cache_dir),
-            peft_base=settings.sgf_peft_base,
-            peft_adapter=settings.sgf_peft_adapter,
-        ),
+        "llm": llm_of(settings),
         **resources,
     }
     return dg.Definitions(
@@ -39,4 +35,16 @@ def build_definitions(settings: Settings | None = None, **resources: Any) -> dg.
     )
 
 
-defs = build_definitions()
+def llm_of(settings: Settings) -> LLMResource:
+    """The language model that the settings name."""
+    return LLMResource(
+        cache_dir=str(settings.sgf_cache_dir),
+        peft_base=settings.sgf_peft_base,
+        peft_adapter=settings.sgf_peft_adapter,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads, when it loads it: importing this module reads no environment."""
+    return build_definitions()

@@ -4,8 +4,8 @@ Belongs here: names, defaults and checks of settings. Nothing else in the packag
 gets what it needs as an argument or from a Dagster resource that ``definitions`` builds from these settings.
 """
 
-import hashlib
 from pathlib import Path
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -32,19 +32,17 @@ class Settings(BaseSettings):
     @property
     def storage_url(self) -> str:
         """Where files lie: an absolute path, or the s3:// URL as given."""
-        if "://" in self.sgf_storage_url:
-            return self.sgf_storage_url.rstrip("/")
-        return str(Path(self.sgf_storage_url).expanduser().resolve())
-
-    @property
-    def salt_fingerprint(self) -> str:
-        """First 12 hex digits of the salt's SHA-256: tells two salts apart without giving one away."""
-        return hashlib.sha256(self.sgf_id_salt.get_secret_value().encode()).hexdigest()[:12]
+        url = self.sgf_storage_url
+        if url.startswith("file://"):
+            url = unquote(url.removeprefix("file://"))
+        if "://" in url:
+            return url.rstrip("/")
+        return str(Path(url).expanduser().resolve())
 
     def check(self) -> "Settings":
         """Raise ``ConfigurationError`` where settings contradict one another; return self."""
-        scheme = self.storage_url.split("://")[0] if "://" in self.storage_url else "file"
-        if scheme not in ("file", "s3"):
+        scheme = self.storage_url.split("://")[0] if "://" in self.storage_url else ""
+        if scheme not in ("", "s3"):
             raise ConfigurationError(
                 f"SGF_STORAGE_URL {self.sgf_storage_url!r} is not supported: use a folder or s3://bucket/prefix"
             )

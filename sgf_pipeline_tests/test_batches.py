@@ -1,6 +1,7 @@
 """A batch's records: registration, receipts, manifests."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -55,10 +56,11 @@ def test_an_unknown_or_malformed_batch_is_said_so(lake):
 def test_batch_ids_of_one_second_differ(lake):
     """Guards against two batches begun in the same second."""
     now = datetime(2025, 1, 30, 14, 30, 22, tzinfo=UTC)
-    first = batches.new_batch_id(lake, now)
+    first, second, third = (batches.register_new(lake, CONTENT, {}, now).batch_id for _ in range(3))
     assert first == "gen_2025_01_30_143022"
-    batches.register(lake, request(first))
-    assert batches.new_batch_id(lake, now).startswith(first + "_")
+    assert second != third
+    for later in (second, third):
+        assert re.fullmatch(first + "_[0-9a-f]{4}", later)
 
 
 def test_a_manifest_is_due_once_all_requested_shards_have_every_sink(lake):

@@ -51,6 +51,7 @@ def _moment(text: str) -> datetime | str:
 @dg.asset(
     group_name="request",
     partitions_def=batch_ids,
+    code_version="1",
     kinds={"json"},
     owners=["team:fraud-data"],
     description="The request that defines a batch, as registered: everything downstream follows from its content.",

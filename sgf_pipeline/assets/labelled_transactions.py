@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.domain.errors import ExplanationError
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.llm.recorded import recorded_cases
 from sgf_pipeline.partitions import shards
@@ -55,10 +56,10 @@ def labelled_transactions(
         check_name="explanations_true",
         metadata={"explained": labelled.explained, "problems": labelled.problems[:20]},
     )
-    if labelled.problems:
-        raise dg.Failure(
-            description=f"explanations of shard {shard.scenario} are not true of its rows: {labelled.problems[0]}",
-            allow_retries=False,
-        )
+    with failing_plainly():
+        if labelled.problems:
+            raise ExplanationError(
+                f"explanations of shard {shard.scenario} are not true of its rows: {labelled.problems[0]}"
+            )
     facts = {**validated_transactions.facts, "model": fraud_cases.facts}
     yield dg.Output(RowStream(labelled.rows.schema, labelled.rows.read, facts))

@@ -24,10 +24,17 @@ class CorpusConfig(dg.Config):
     seed: int = Field(default=0, description="of the widening of the archetypes")
 
 
-class TrainingConfig(dg.Config):
-    """How long to train on which corpus."""
+class BaseConfig(dg.Config):
+    """How long to train the base on which corpus."""
 
     steps: int = Field(default=2000, description="optimiser steps")
+    seed: int = Field(default=0, description="of corpus, weights and order")
+
+
+class AdapterConfig(dg.Config):
+    """How long to train an adapter on which corpus."""
+
+    steps: int = Field(default=100, description="optimiser steps")
     seed: int = Field(default=0, description="of corpus, weights and order")
 
 
@@ -71,7 +78,7 @@ def case_corpus(config: CorpusConfig, llm: LLMResource) -> dg.MaterializeResult[
     owners=["team:fraud-data"],
     description="The small causal language model with its tokenizer, trained on the corpus of every scenario.",
 )
-def base_model(config: TrainingConfig, llm: LLMResource) -> dg.MaterializeResult[None]:
+def base_model(config: BaseConfig, llm: LLMResource) -> dg.MaterializeResult[None]:
     """Train tokenizer and base."""
     from sgf_pipeline.training.base_model import train_base
     from sgf_pipeline.training.corpus import build_corpus
@@ -91,7 +98,7 @@ def base_model(config: TrainingConfig, llm: LLMResource) -> dg.MaterializeResult
     description="One LoRA adapter a scenario, on the base.",
 )
 def scenario_adapter(
-    context: dg.AssetExecutionContext, config: TrainingConfig, llm: LLMResource
+    context: dg.AssetExecutionContext, config: AdapterConfig, llm: LLMResource
 ) -> dg.MaterializeResult[None]:
     """Train the partition's adapter."""
     from sgf_pipeline.training.adapters import train_adapter

@@ -15,6 +15,7 @@ from sgf_pipeline.partitions import preview_pages
     group_name="preview",
     partitions_def=preview_pages,
     output_required=False,
+    code_version="0",
     kinds={"parquet"},
     owners=["team:fraud-data"],
     description="NOT BUILT YET: pages of recorded REST previews.",

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.domain.errors import ValidationFailedError
 from sgf_pipeline.domain.streams import RowStream, table_stream
 from sgf_pipeline.partitions import shards
 from sgf_pipeline.resources.lake import LakeResource
@@ -43,14 +44,16 @@ def validated_transactions(
     verdict = judge(clean_transactions, shard.request.content, shard.counts)
     for check in verdict.checks:
         yield dg.AssetCheckResult(passed=check.passed, check_name=check.name, metadata=check.numbers)
-    if not verdict.passed:
-        failed = ", ".join(check.name for check in verdict.checks if not check.passed)
-        quarantine = lake.path("quarantine", shard.request.batch_id, f"{shard.scenario}.parquet")
-        if verdict.bad_rows is not None:
-            lake.write_rows(quarantine, table_stream(verdict.bad_rows), owner=context.run.run_id)
-        raise dg.Failure(
-            description=f"shard {shard.scenario} of {shard.request.batch_id} failed the gate: {failed}",
-            metadata={"quarantine": lake.uri(quarantine)},
-            allow_retries=False,
-        )
+    quarantine = lake.path("quarantine", shard.request.batch_id, f"{shard.scenario}.parquet")
+    with failing_plainly():
+        lake.remove(quarantine)
+        if not verdict.passed:
+            where = ""
+            if verdict.bad_rows is not None:
+                lake.write_rows(quarantine, table_stream(verdict.bad_rows), owner=context.run.run_id)
+                where = f": the bad rows lie in {lake.uri(quarantine)}"
+            failed = ", ".join(check.name for check in verdict.checks if not check.passed)
+            raise ValidationFailedError(
+                f"shard {shard.scenario} of {shard.request.batch_id} failed the gate ({failed}){where}"
+            )
     yield dg.Output(clean_transactions)

@@ -18,9 +18,11 @@ from typing import Any
 
 import dagster as dg
 import typer
+from yaml import YAMLError
 
 from sgf_pipeline import batches
 from sgf_pipeline.assets.stage_files import stage_path
+from sgf_pipeline.definitions import build_definitions, llm_of
 from sgf_pipeline.domain.errors import OUTCOMES, ConfigurationError, SgfError
 from sgf_pipeline.domain.request import GenerationRequest, parse_request
 from sgf_pipeline.domain.scenario_names import ScenarioName
@@ -48,16 +50,22 @@ def build_batch(
     began = time.perf_counter()
     settings = read_settings(**({"sgf_storage_url": storage_url} if storage_url else {}))
     lake = LakeResource(url=settings.storage_url, s3_endpoint_url=settings.s3_endpoint_url)
-    request = parse_request(batch_id or "gen_0", content, delivery)
-    batches.check_buildable(request)
+    # Everything that can be refused is refused before the request is registered.
+    batches.check_buildable(parse_request(batch_id or "gen_0", content, delivery))
     lake.check_writable()
-    if batch_id is None:
-        request = parse_request(batches.new_batch_id(lake, datetime.now(UTC)), content, delivery)
+    definitions = build_definitions(settings)
+    llm_of(settings).writer(0)
     with open_instance(settings) as instance:
-        request = batches.register(lake, request)
+        if batch_id is None:
+            request = batches.register_new(lake, content, delivery, datetime.now(UTC))
+        else:
+            asked = parse_request(batch_id, content, delivery)
+            request = batches.register(lake, asked)
+            if request.delivery != asked.delivery:
+                typer.echo(f"batch {batch_id} is registered already: its sinks stay as they were asked for", err=True)
         instance.add_dynamic_partitions("batch_id", [request.batch_id])
         typer.echo(f"batch {request.batch_id}, seed {request.content.seed}", err=True)
-        usage = _run_jobs(settings, instance, lake, request)
+        usage = _run_jobs(definitions, instance, lake, request)
     manifest = batches.newest_manifest(lake, request)
     if manifest is None:
         raise ConfigurationError(f"batch {request.batch_id!r} ended without a manifest: run the command again")
@@ -90,7 +98,13 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     home = settings.dagster_home.expanduser().resolve()
     prepare_home(home)
     os.environ["DAGSTER_HOME"] = str(home)
-    with dg.DagsterInstance.get() as instance:
+    try:
+        instance = dg.DagsterInstance.get()
+    except (dg.DagsterError, YAMLError) as error:
+        raise ConfigurationError(
+            f"DAGSTER_HOME {str(home)!r} holds a dagster.yaml that cannot be used ({_first_line(error)}): mend it"
+        ) from error
+    with instance:
         _close_stale_runs(instance, LakeResource(url=settings.storage_url, s3_endpoint_url=settings.s3_endpoint_url))
         yield instance
 
@@ -99,13 +113,17 @@ def prepare_home(home: Path) -> None:
     """Make the instance's folder; give it the project's ``dagster.yaml`` where it has none."""
     try:
         home.mkdir(parents=True, exist_ok=True)
-        ours = Path.cwd() / "dagster.yaml"
+        ours = Path(__file__).parents[2] / "dagster.yaml"
         if ours.is_file() and not (home / "dagster.yaml").exists():
             shutil.copyfile(ours, home / "dagster.yaml")
     except OSError as error:
         raise ConfigurationError(
             f"DAGSTER_HOME {str(home)!r} cannot be used ({error.strerror}): set it to a writable folder"
         ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 def _close_stale_runs(instance: dg.DagsterInstance, lake: LakeResource) -> None:
@@ -128,11 +146,8 @@ def _is_alive(pid: int) -> bool:
 
 
 def _run_jobs(
-    settings: Settings, instance: dg.DagsterInstance, lake: LakeResource, request: GenerationRequest
+    definitions: dg.Definitions, instance: dg.DagsterInstance, lake: LakeResource, request: GenerationRequest
 ) -> dict[str, Any]:
-    from sgf_pipeline.definitions import build_definitions
-
-    definitions = build_definitions(settings)
     tags = {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid())}
     usage: dict[str, Any] = {
         "provider": request.content.provider,

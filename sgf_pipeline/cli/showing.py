@@ -4,6 +4,7 @@ import typer
 
 from sgf_pipeline import batches
 from sgf_pipeline.assets.stage_files import stage_path
+from sgf_pipeline.definitions import llm_of
 from sgf_pipeline.domain.cases import CaseStep, FraudCase
 from sgf_pipeline.domain.request import check_scenario
 from sgf_pipeline.llm.recorded import recorded_cases
@@ -38,13 +39,8 @@ def _of_batch(settings: Settings, table: Scenario, batch_id: str) -> list[FraudC
 
 def _new(settings: Settings, table: Scenario, count: int, seed: int) -> list[FraudCase]:
     from sgf_pipeline.llm.briefs import draw_briefs
-    from sgf_pipeline.resources.llm import LLMResource
 
-    writer = LLMResource(
-        cache_dir=str(settings.sgf_cache_dir),
-        peft_base=settings.sgf_peft_base,
-        peft_adapter=settings.sgf_peft_adapter,
-    ).writer(seed)
+    writer = llm_of(settings).writer(seed)
     replacements = iter(draw_briefs(table, len(table.matrix), seed, start=count))
     return [one.case for one in writer.write_cases(draw_briefs(table, count, seed), replacements)]
 

@@ -47,10 +47,6 @@ class ModelError(PermanentError):
     """The language model cannot be loaded, or its answers stay invalid after every allowed attempt."""
 
 
-class BudgetExceededError(PermanentError):
-    """The cost cap of the request does not cover the next call."""
-
-
 class ValidationFailedError(PermanentError):
     """Rows broke the gate: a defect of ours. The rows lie in quarantine with their reasons."""
 
@@ -61,10 +57,6 @@ class ExplanationError(PermanentError):
 
 class StorageUnavailableError(TransientError):
     """The storage did not answer."""
-
-
-class ModelUnavailableError(TransientError):
-    """The model's server did not answer, or asked to slow down."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +80,6 @@ OUTCOMES: dict[type[SgfError], Outcome] = {
     StorageError: Outcome(2, 507, retry=False),
     ConfigurationError: Outcome(2, 500, retry=False),
     ModelError: Outcome(3, 502, retry=False),
-    BudgetExceededError: Outcome(4, 402, retry=False),
     ValidationFailedError: Outcome(5, 500, retry=False),
     ExplanationError: Outcome(5, 500, retry=False),
 }

@@ -46,14 +46,15 @@ class Identifiers:
         return [self._name("inc", f"incident|{self._offenders}|{number}") for number in numbers]
 
     def addresses(self, keys: Sequence[int]) -> list[str]:
-        """IPv6 addresses of the documentation range; keys that share all but the last byte share a /64."""
+        """IPv6 addresses of the documentation range, each in a /64 of its own.
+
+        Nothing but equality is told by two addresses: whose keys lie near each other must not show.
+        """
         return [self._address(key) for key in keys]
 
     def _address(self, key: int) -> str:
-        scope = self._scope(key)
-        network = int.from_bytes(self._digest(f"network|{scope}|{key >> 8}")[:4], "big")
-        host = int.from_bytes(self._digest(f"host|{scope}|{key}")[:8], "big")
-        return str(IPv6Address(_DOCUMENTATION | network << 64 | host))
+        low_bits = int.from_bytes(self._digest(f"address|{self._scope(key)}|{key}")[:12], "big")
+        return str(IPv6Address(_DOCUMENTATION | low_bits))
 
     def _scope(self, key: int) -> str:
         return self._offenders if key >= ACTOR_BASE else self._population

@@ -27,6 +27,8 @@ MAX_COUNT = 1_000_000_000
 MAX_SEED = 2**63 - 1
 MAX_PERIOD = timedelta(days=3 * 366)
 
+_COUNTRIES = frozenset(country.alpha_2 for country in pycountry.countries)
+
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
@@ -57,7 +59,12 @@ def check_scenario(value: str) -> ScenarioName:
 def _whole_second_utc(value: datetime) -> datetime:
     if value.tzinfo is None:
         value = value.replace(tzinfo=UTC)
-    return value.astimezone(UTC).replace(microsecond=0)
+    try:
+        return value.astimezone(UTC).replace(microsecond=0)
+    except OverflowError:
+        raise InvalidRequestError(
+            f"date {value.isoformat()} is out of range: use a year between 1970 and 2200"
+        ) from None
 
 
 Moment = Annotated[datetime, AfterValidator(_whole_second_utc)]
@@ -94,7 +101,7 @@ class RequestContent(BaseModel):
     seed: Seed
     population_seed: Seed = Field(description="defaults to the seed")
     population_size: int | None = Field(
-        default=None, ge=1, le=20_000_000, description="customers a shard; implied by count and period when absent"
+        default=None, ge=1, le=5_000_000, description="customers a shard; implied by count and period when absent"
     )
     difficulty: float = Field(default=0.5, ge=0, le=1)
     language: Literal["en", "fr"] = "en"
@@ -130,7 +137,7 @@ class RequestContent(BaseModel):
         if not isinstance(value, Sequence) or isinstance(value, str):
             return value
         for code in value:
-            if not isinstance(code, str) or len(code) != 2 or pycountry.countries.get(alpha_2=code) is None:
+            if code not in _COUNTRIES:
                 raise InvalidRequestError(
                     f"country {code!r} is unknown: use ISO 3166 alpha-2 codes in capitals, such as FR or DE"
                 )
@@ -206,10 +213,15 @@ class GenerationRequest(BaseModel):
 
     @classmethod
     def from_record(cls, text: str | bytes) -> "GenerationRequest":
-        """Read what ``record`` wrote. Raises ``InvalidRequestError`` if its hash does not match its content."""
-        data = json.loads(text)
-        stated = data.pop("content_sha", None)
-        request = cls.model_validate(data)
+        """Read what ``record`` wrote. Raises ``InvalidRequestError`` if it was edited or cut short."""
+        try:
+            data = json.loads(text)
+            stated = data.pop("content_sha", None)
+            request = cls.model_validate(data)
+        except (ValueError, AttributeError) as error:  # pydantic's and json's errors are ValueErrors
+            raise InvalidRequestError(
+                f"a recorded request cannot be read ({str(error).splitlines()[0]}): register it under another batch_id"
+            ) from error
         if stated != request.content.content_sha:
             raise InvalidRequestError(
                 f"content_sha of batch {request.batch_id!r} does not match its content: the record was edited;"

@@ -4,17 +4,21 @@ Belongs here: row rules (pandera, derived from the one schema), exact counts, un
 fails the shard, because it is a defect of ours. Does not belong here: whether the data are realistic.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
+import iso18245
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa_pandas
 import pyarrow as pa
 import pyarrow.compute as pc
+import pycountry
 from numpy.typing import NDArray
 from pandera.errors import SchemaErrors
 
+from sgf_pipeline.domain.events import HARD_NEGATIVES
 from sgf_pipeline.domain.money import minor_digits
 from sgf_pipeline.domain.request import RequestContent, ShardCounts
 from sgf_pipeline.domain.schema import CLEAN_SCHEMA, FIELDS
@@ -22,6 +26,8 @@ from sgf_pipeline.domain.streams import RowStream
 
 CARD_TYPES = ("purchase", "verification")  # and everything at a terminal
 BAD_ROWS_KEPT = 10_000
+_CATEGORIES = [category.mcc for category in iso18245.get_all_mccs()]
+_COUNTRIES = [country.alpha_2 for country in pycountry.countries]
 
 
 @dataclass(frozen=True)
@@ -123,8 +129,20 @@ def row_rules(content: RequestContent) -> pa_pandas.DataFrameSchema:
         "prior_disputes": [pa_pandas.Check.ge(0)],
         "latitude": [pa_pandas.Check.in_range(-90, 90)],
         "longitude": [pa_pandas.Check.in_range(-180, 180)],
-        "merchant_category_code": [pa_pandas.Check.str_matches(r"^[0-9]{4}$")],
         "transaction_id": [pa_pandas.Check.str_matches(r"^txn_[0-9a-f]{24}$")],
+        "linked_transaction_id": [pa_pandas.Check.str_matches(r"^txn_[0-9a-f]{24}$")],
+        "customer_id": [_each_word(r"cus_[0-9a-f]{16}")],
+        "account_id": [_each_word(r"acc_[0-9a-f]{16}")],
+        "counterparty_account_id": [_each_word(r"acc_[0-9a-f]{16}")],
+        "card_id": [_each_word(r"crd_[0-9a-f]{16}")],
+        "device_id": [_each_word(r"dev_[0-9a-f]{16}")],
+        "merchant_id": [_each_word(r"mer_[0-9a-f]{16}")],
+        "ip_address": [_each_word(r"2001:db8:[0-9a-f:]+")],
+        "merchant_category_code": [pa_pandas.Check.isin(_CATEGORIES)],
+        "merchant_country": [pa_pandas.Check.isin(_COUNTRIES)],
+        "counterparty_country": [pa_pandas.Check.isin(_COUNTRIES)],
+        "ip_country": [pa_pandas.Check.isin(_COUNTRIES)],
+        "hard_negative": [pa_pandas.Check.isin(HARD_NEGATIVES)],
     }.items():
         columns[name] = pa_pandas.Column(nullable=columns[name].nullable, checks=extra)
     return pa_pandas.DataFrameSchema(
@@ -148,10 +166,25 @@ def row_rules(content: RequestContent) -> pa_pandas.DataFrameSchema:
                 lambda f: (f["transaction_type"] != "transfer") | f["counterparty_account_id"].notna(),
                 name="transfers name the other account",
             ),
-            pa_pandas.Check(lambda f: ~f["is_fraud"] | f["incident"].notna(), name="frauds belong to an incident"),
+            pa_pandas.Check(
+                lambda f: ~f["is_fraud"] | f[["incident", "case", "case_step", "label_delay_s"]].notna().all(axis=1),
+                name="frauds belong to an incident, a case and its step, and are known some day",
+            ),
             pa_pandas.Check(lambda f: ~f["is_fraud"] | f["hard_negative"].isna(), name="a hard negative is no fraud"),
         ],
     )
+
+
+def _each_word(pattern: str) -> pa_pandas.Check:
+    """Every word matches wholly. Asked of the column's categories, of which there are far fewer than rows."""
+    whole = re.compile(pattern)
+
+    def matches(column: "pd.Series[Any]") -> "pd.Series[bool]":
+        words = column.astype("category").cat
+        good = np.array([whole.fullmatch(str(word)) is not None for word in words.categories] + [True])
+        return pd.Series(good[words.codes], index=column.index)
+
+    return pa_pandas.Check(matches, name=f"matches {pattern}")
 
 
 def _is_whole(values: "pd.Series[float]") -> "pd.Series[bool]":

@@ -3,15 +3,16 @@
 Belongs here: paths, atomic and create-only writes, the one Parquet writer, reading as streams. Does not belong
 here: what a file means.
 
-A file appears whole or not at all. On a disk it is written under ``.tmp/<owner>/`` and renamed; an object store
+A file appears whole or not at all. On a disk it is written as ``.tmp/<owner>-…`` and renamed; an object store
 completes an upload as one step. The Parquet writer gathers rows into groups of ``ROW_GROUP`` whatever the length
 of the batches it is given, so that equal rows are equal bytes.
 """
 
+import contextlib
 import hashlib
 import json
 import os
-import shutil
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,12 +26,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from sgf_pipeline.domain.errors import ConflictError, StorageError
+from sgf_pipeline.domain.errors import ConfigurationError, ConflictError, StorageError, StorageUnavailableError
 from sgf_pipeline.domain.streams import RowStream
 
 ROW_GROUP = 131_072
 FACTS_KEY = b"sgf_facts"
 TMP = ".tmp"
+STALE_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,12 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @property
     def root(self) -> UPath:
         if self.url.startswith("s3://"):
-            return UPath(self.url, endpoint_url=self.s3_endpoint_url)
+            try:
+                return UPath(self.url, endpoint_url=self.s3_endpoint_url)
+            except ImportError:
+                raise ConfigurationError(
+                    f"SGF_STORAGE_URL {self.url!r} needs the extra s3: pip install 'sgf-pipeline[s3]'"
+                ) from None
         return UPath(self.url)
 
     def path(self, *parts: str) -> UPath:
@@ -68,24 +75,19 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def check_writable(self) -> None:
         """Raise ``StorageError`` with the remedy when nothing can be written here."""
-        probe = f"{TMP}/probe-{uuid.uuid4().hex}/probe"
-        try:
-            self.write_bytes(self.path(probe), b"")
-            self.path(probe).unlink()
-            if self._local:
-                Path(self.path(probe).parent.path).rmdir()
-        except OSError as error:
-            raise _storage_error(self.url, error) from error
+        probe = self.path(TMP, f"probe-{uuid.uuid4().hex}")
+        self.write_bytes(probe, b"")
+        with self._reaching():
+            probe.unlink()
 
     def exists(self, path: UPath) -> bool:
-        return bool(path.exists())
+        with self._reaching():
+            return bool(path.exists())
 
     def read_bytes(self, path: UPath) -> bytes | None:
         """The file's content, or None where there is none."""
-        try:
-            return bytes(path.read_bytes())
-        except FileNotFoundError:
-            return None
+        with self._reaching():
+            return bytes(path.read_bytes()) if path.exists() else None
 
     def read_json(self, path: UPath) -> Any:
         """The file's JSON, or None where there is none."""
@@ -94,9 +96,8 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def names(self, folder: UPath) -> list[str]:
         """Names of the entries of a folder, sorted; empty where there is none."""
-        if not folder.exists():
-            return []
-        return sorted(entry.name for entry in folder.iterdir())
+        with self._reaching():
+            return sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
 
     def write_bytes(self, path: UPath, content: bytes, owner: str = "") -> None:
         """Write or replace a small file, atomically."""
@@ -115,19 +116,20 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Write a file that must not exist. Raises ``ConflictError`` if it does, and leaves it as it is."""
         try:
             if not self._local:
-                path.fs.pipe_file(path.path, content, mode="create")
+                with self._reaching():
+                    path.fs.pipe_file(path.path, content, mode="create")
                 return
-            aside = self._aside(path, "")
+            with self._reaching():
+                aside = self._aside(path, "")
             try:
-                _write_through(aside, content)
-                Path(path.path).parent.mkdir(parents=True, exist_ok=True)
+                with self._reaching():
+                    _write_through(aside, content)
+                    Path(path.path).parent.mkdir(parents=True, exist_ok=True)
                 os.link(aside, path.path)
             finally:
-                _remove_aside(aside)
+                aside.unlink(missing_ok=True)
         except FileExistsError:
             raise ConflictError(f"{path.name} exists already") from None
-        except OSError as error:
-            raise _storage_error(self.url, error) from error
 
     def write_rows(self, path: UPath, rows: RowStream, owner: str = "") -> WrittenFile:
         """Write a stream as one Parquet file: zstd, row groups of ``ROW_GROUP``, the stream's facts in the footer.
@@ -151,18 +153,17 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def read_rows(self, path: UPath, columns: list[str] | None = None, batch_rows: int = 65_536) -> RowStream:
         """A Parquet file as a stream. Raises ``StorageError`` where there is none."""
-        try:
-            with path.open("rb") as source, pq.ParquetFile(source) as file:
-                schema = file.schema_arrow
-                facts = json.loads((file.metadata.metadata or {}).get(FACTS_KEY, b"{}"))
-        except FileNotFoundError:
-            raise StorageError(f"{path} is missing: build the asset that writes it first") from None
+        if not self.exists(path):
+            raise StorageError(f"{path} is missing: build the asset that writes it first")
+        with self._reaching(), path.open("rb") as source, pq.ParquetFile(source) as file:
+            schema = file.schema_arrow
+            facts = json.loads((file.metadata.metadata or {}).get(FACTS_KEY, b"{}"))
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in columns], metadata=schema.metadata)
         schema = schema.with_metadata({k: v for k, v in (schema.metadata or {}).items() if k != FACTS_KEY} or None)
 
         def read() -> Iterator[pa.RecordBatch]:
-            with path.open("rb") as source, pq.ParquetFile(source) as file:
+            with self._reaching(), path.open("rb") as source, pq.ParquetFile(source) as file:
                 for batch in file.iter_batches(batch_rows, columns=columns):
                     yield batch.cast(schema)
 
@@ -170,56 +171,88 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def sha256(self, path: UPath) -> str:
         """SHA-256 of a file's bytes, read in pieces."""
-        with path.open("rb") as source:
+        with self._reaching(), path.open("rb") as source:
             return _sha256_of(source)
 
+    def remove(self, path: UPath) -> None:
+        """Remove a file, if it is there."""
+        with self._reaching():
+            if path.exists():
+                path.unlink()
+
     def sweep(self, owner: str) -> None:
-        """Remove what a dead run left aside."""
-        if self._local and owner:
-            shutil.rmtree(Path(self.path(TMP, owner).path), ignore_errors=True)
+        """Remove what a dead run left aside, and what anybody left there more than a day ago."""
+        if not self._local:
+            return
+        for aside in Path(self.path(TMP).path).glob("*"):
+            with contextlib.suppress(FileNotFoundError):  # its writer has just renamed it
+                if aside.name.startswith(f"{owner}-") or time.time() - aside.stat().st_mtime > STALE_SECONDS:
+                    aside.unlink()
 
     @property
     def _local(self) -> bool:
         return "://" not in self.url
 
     def _aside(self, path: UPath, owner: str) -> Path:
-        folder = Path(self.path(TMP, owner or "unowned").path)
+        folder = Path(self.path(TMP).path)
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{uuid.uuid4().hex}-{path.name}"
+        return folder / f"{owner or 'unowned'}-{uuid.uuid4().hex}-{path.name}"
 
     @contextmanager
     def _writing(self, path: UPath, owner: str) -> Iterator[IO[bytes]]:
-        try:
-            if not self._local:
-                # fsspec completes the upload when the file is closed without an exception, and aborts it otherwise
-                with path.open("wb") as sink:
-                    yield sink
-                return
+        """A sink whose content gets its name when the block ends without an exception, and vanishes otherwise."""
+        if not self._local:
+            with self._reaching(), path.open("wb") as sink:  # fsspec completes or aborts the upload
+                yield sink
+            return
+        with self._reaching():
             aside = self._aside(path, owner)
-            try:
-                with aside.open("wb") as sink:
-                    yield sink
-                    sink.flush()
-                    os.fsync(sink.fileno())
+            sink = aside.open("wb")
+        try:
+            with sink:
+                yield sink
+                sink.flush()
+                os.fsync(sink.fileno())
+            with self._reaching():
                 target = Path(path.path)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 aside.replace(target)
-            finally:
-                _remove_aside(aside)
+        finally:
+            aside.unlink(missing_ok=True)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Say what the storage refuses, or that it does not answer, in our own words."""
+        wire_errors = () if self._local else _wire_errors()
+        try:
+            yield
+        except FileNotFoundError as error:
+            if self._local:
+                raise self._refused(error) from error
+            raise
         except OSError as error:
-            raise _storage_error(self.url, error) from error
+            raise self._refused(error) from error
+        except wire_errors as error:
+            raise StorageUnavailableError(
+                f"storage {self.url!r} does not answer ({error}): check S3_ENDPOINT_URL, the bucket and the keys"
+            ) from error
+
+    def _refused(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"storage {self.url!r} cannot be written ({error.strerror or error}):"
+            " set SGF_STORAGE_URL or --storage-url to a folder or bucket with write permission and free space"
+        )
+
+
+def _wire_errors() -> tuple[type[Exception], ...]:
+    """What s3fs lets through when the server is away: the roots of botocore's own tree."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return BotoCoreError, ClientError
 
 
 def _readable_json(value: Any) -> bytes:
     return (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def _remove_aside(aside: Path) -> None:
-    aside.unlink(missing_ok=True)
-    try:
-        aside.parent.rmdir()
-    except OSError:
-        return  # another file of the same run still lies there
 
 
 def _write_through(target: Path, content: bytes) -> None:
@@ -227,13 +260,6 @@ def _write_through(target: Path, content: bytes) -> None:
         sink.write(content)
         sink.flush()
         os.fsync(sink.fileno())
-
-
-def _storage_error(where: str, error: OSError) -> StorageError:
-    return StorageError(
-        f"storage {where!r} cannot be written ({error.strerror or error}):"
-        " set SGF_STORAGE_URL or --storage-url to a folder or bucket with write permission and free space"
-    )
 
 
 def _sha256_of(source: IO[bytes]) -> str:

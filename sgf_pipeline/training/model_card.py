@@ -32,8 +32,9 @@ without constrained decoding and before anything is asked again.
 *Structurally different*: vector, ordered step kinds, channels, bases, and buckets of amounts and times differ.
 *New structure*, *text*, *story*: no case of the training corpus has the same.
 
-Limits: stories stay close to the wording of the archetypes and are in English; a vector or step kind that is not in
-the scenario's tables cannot appear; answers repeat bit by bit only on the same processor architecture and versions.
+Limits: nearly every story is one of the corpus, word for word, in English; what varies is the plan. A vector or step
+kind that is not in the scenario's tables cannot appear. Answers repeat bit by bit only on the same processor
+architecture and versions.
 """
 
 _ROWS = (

@@ -134,9 +134,13 @@ def test_another_adapter_changes_the_transactions(built, make_settings, instance
     ours, theirs = (
         build(make_settings(**extra), instance, asked) for extra in ({}, {"sgf_peft_adapter": str(adapters)})
     )
-    cases = [set(pd.read_parquet(batches.shard_file(lake, asked, "card_testing").path)["case_id"].dropna())
-             for lake in (ours, theirs)]  # fmt: skip
-    assert cases[0] != cases[1]
+    ours_rows, their_rows = (
+        pd.read_parquet(batches.shard_file(lake, asked, "card_testing").path).query("is_fraud")
+        for lake in (ours, theirs)
+    )
+    assert len(ours_rows) == len(their_rows)
+    for column in ("amount", "event_time", "merchant_name", "case_id"):
+        assert sorted(ours_rows[column]) != sorted(their_rows[column]), column
     fingerprints = [
         batches.newest_manifest(lake, asked)["shards"]["card_testing"]["model"]["fingerprint"]
         for lake in (ours, theirs)

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -89,6 +90,8 @@ def test_json_is_one_line_with_the_promised_keys_and_the_dataset_can_be_read(sgf
         (["--scenarios", "card_testing,robbery"], ["robbery", "card_testing"]),
         (["--currency", "ABC"], ["ABC", "EUR"]),
         (["--countries", "FR,XX"], ["XX"]),
+        (["--countries", "fr"], ["fr", "capitals"]),
+        (["--end-date", "9999-12-31T23:59:59-05:00"], ["9999"]),
         (["--start-date", "2025-02-01", "--end-date", "2025-01-01"], ["end_date", "later than"]),
         (["--batch-id", "Not-Valid"], ["batch_id", "Not-Valid"]),
         (["--tenant", "a b"], ["tenant", "a b"]),
@@ -111,7 +114,10 @@ def test_bad_input_is_one_sentence_exit_code_2_and_nothing_written(sgf, tmp_path
 
 
 def test_killed_in_the_middle_and_started_again_gives_the_same_bytes(sgf, tmp_path, case_cache):
-    """Guards against kill -9: no half file counts as whole, and the second start ends like an undisturbed one."""
+    """Guards against kill -9, and against answers of the model that differ from process to process.
+
+    No half file counts as whole, and the second start ends like an undisturbed run with a model and cache of its own.
+    """
     options = [
         "generate", "-c", "3000", "-r", "0.1", "--scenarios", "card_testing,money_laundering", *MONTH, "--seed", "6",
         "--batch-id", "gen_killed", "--json",
@@ -129,8 +135,12 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_bytes(sgf, tmp_pa
     assert not list((tmp_path / "data").rglob("_manifest.json"))
     again = sgf(*options)
     assert again.returncode == 0, again.stderr
-    undisturbed = sgf(*options, "--storage-url", str(tmp_path / "other"))
+    undisturbed = subprocess.run(
+        command(*options, "--storage-url", str(tmp_path / "other")), cwd=tmp_path, capture_output=True, text=True,
+        env={**environment(tmp_path, tmp_path / "own_cache"), "OMP_NUM_THREADS": "1"}, timeout=240, check=False,
+    )  # fmt: skip
     assert undisturbed.returncode == 0, undisturbed.stderr
+    assert json.loads(undisturbed.stdout)["model"]["cache_hits"] == 0
 
     def shards(folder: str) -> dict[str, bytes]:
         return {path: content for path, content in files(tmp_path / folder / "datasets").items() if "shard=" in path}
@@ -162,14 +172,17 @@ def test_on_a_terminal_without_options_it_asks_field_by_field(tmp_path, case_cac
         "Seed": "11",
     }
     seen = ""
-    while True:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        if not select.select([ours], [], [], 1)[0]:
+            continue
         try:
             seen += os.read(ours, 4096).decode(errors="replace")
-        except OSError:
+        except OSError:  # the other side is closed: the process has ended
             break
-        for question in [name for name in answers if name in seen and seen.rstrip().endswith(":")]:
-            if seen.rsplit("\n", 1)[-1].startswith(question):
-                os.write(ours, (answers.pop(question) + "\n").encode())
+        last_line = seen.rsplit("\n", 1)[-1]
+        for question in [name for name in answers if f"{name} [" in last_line and "]:" in last_line]:
+            os.write(ours, (answers.pop(question) + "\n").encode())
     assert process.wait(timeout=10) == 0, seen
     assert answers == {}
     assert "200 transactions, 100 fraudulent" in seen

@@ -56,6 +56,11 @@ def planted(frame: pd.DataFrame, row: int, column: str, value: object) -> pd.Dat
         ("response_code", "99", "schema", "response_code"),
         ("latitude", 91.0, "schema", "latitude"),
         ("transaction_id", "txn_nope", "schema", "transaction_id"),
+        ("customer_id", "John Smith", "schema", "customer_id"),
+        ("account_id", "DE89370400440532013000", "schema", "account_id"),
+        ("ip_address", "8.8.8.8", "schema", "ip_address"),
+        ("merchant_country", "XX", "schema", "merchant_country"),
+        ("merchant_category_code", "0000", "schema", "merchant_category_code"),
         ("linked_transaction_id", "txn_" + "f" * 24, "links", "linked_transaction_id"),
         ("event_time", pd.Timestamp("2025-01-31T23:00:00Z"), "time_order", "event_time"),
     ],
@@ -83,6 +88,14 @@ def test_counts_must_be_exact(frame, change):
     if change == "fraud_lost":
         changed.loc[changed["is_fraud"].idxmax(), "is_fraud"] = False
     assert "exact_counts" in failed(verdict(changed))
+
+
+@pytest.mark.parametrize("column", ["incident", "case", "case_step", "label_delay_s"])
+def test_a_fraud_without_its_story_fails(frame, column):
+    """Guards against a fraud row that could never be explained, or that nobody would ever learn of."""
+    changed = frame.copy()
+    changed.loc[changed["is_fraud"].idxmax(), column] = None
+    assert "schema" in failed(verdict(changed))
 
 
 def test_a_refund_without_its_purchase_fails(frame):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sgf_pipeline.domain.errors import ConflictError, StorageError
+from sgf_pipeline.domain.errors import ConflictError, StorageError, StorageUnavailableError
 from sgf_pipeline.domain.schema import WORD
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.resources.lake import ROW_GROUP, LakeResource
@@ -121,6 +121,32 @@ def test_checking_leaves_nothing_behind(lake):
     """Guards against probe files in a user's bucket."""
     lake.check_writable()
     assert [name for _, _, files in os.walk(lake.url) for name in files] == []
+
+
+def test_writers_of_one_owner_do_not_get_in_each_others_way(lake):
+    """Guards against two shards of one batch, written at once, that remove each other's folders."""
+    script = f"""
+        from sgf_pipeline.resources.lake import LakeResource
+        lake = LakeResource(url={lake.url!r})
+        for number in range(400):
+            lake.write_json(lake.path(f"{{NUMBER}}.json"), number, owner="gen_1")
+    """
+    code = textwrap.dedent(script)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code.replace("NUMBER", repr(str(one)))], stderr=subprocess.PIPE)
+        for one in range(2)
+    ]
+    assert [writer.communicate()[1].decode()[-300:] for writer in writers] == ["", ""]
+    assert lake.names(lake.path(".tmp")) == []
+
+
+def test_a_silent_object_store_is_one_sentence(monkeypatch):
+    """Guards against a traceback of the S3 library when the server is down; it may be tried again."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(StorageUnavailableError, match="S3_ENDPOINT_URL"):
+        LakeResource(url="s3://bucket/prefix", s3_endpoint_url="http://127.0.0.1:9").check_writable()
 
 
 def test_a_missing_stage_says_what_to_build(lake):
