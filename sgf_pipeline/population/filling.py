@@ -43,6 +43,12 @@ def _pattern(*always: str, **sometimes: float) -> dict[str, float]:
     return dict.fromkeys(always, 1.0) | sometimes
 
 
+# A transfer inside the bank reaches the other account this long after it left (µs): at least, and beyond that on the
+# mean (exponential). Honest and criminal transfers share the draw, because a lag of its own would tell fraud.
+BOOKING_LEAST_US = 300_000
+BOOKING_MEAN_US = 4_000_000
+
+
 # For each (transaction_type, channel): the probability that a nullable column is set; a column that is not named
 # is never set. Columns of one session or one place are set together. ``link`` of a transfer is set on the credit
 # leg of two rows between our own accounts and only there.

@@ -30,6 +30,7 @@ from sgf_pipeline.scenarios.playing import (
     Offender,
     assembled,
     between,
+    booking_lags,
     chosen_sum,
     countries_seen,
     gang_merchants,
@@ -190,8 +191,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     n = len(tries) + len(second)
     try_of_row = np.repeat(np.arange(len(tries)), 1 + inner)
     times = np.array([one.time for one in tries])
-    gap = np.diff(times, append=times[-1] + 10 * SECOND_US)
-    booked = np.minimum(rng.uniform(0.2, 2.5, len(tries)) * SECOND_US, gap / 2).astype(np.int64)
+    booked = booking_lags(rng, times)
     when = times[try_of_row]
     when[second] += booked[inner]
     kind = kinds[try_of_row]

@@ -24,6 +24,7 @@ from sgf_pipeline.scenarios.playing import (
     Array,
     assembled,
     between,
+    booking_lags,
     chosen_sum,
     countries_seen,
     gang_merchants,
@@ -195,8 +196,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     second = first[inner] + 1  # credit legs stand right after their debit legs
     n = len(legs) + len(second)
     leg_of_row = np.repeat(np.arange(len(legs)), 1 + inner)
-    gap = np.diff(times, append=times[-1] + 10 * SECOND_US)
-    booked = np.minimum(rng.uniform(0.2, 2.5, len(legs)) * SECOND_US, gap / 2).astype(np.int64)
+    booked = booking_lags(rng, times)
     when = times[leg_of_row]
     when[second] += booked[inner]
 

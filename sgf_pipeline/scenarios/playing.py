@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sgf_pipeline.domain.cases import FraudCase
 from sgf_pipeline.domain.events import ACTOR_BASE, COLUMNS, EventBlock
-from sgf_pipeline.population.filling import OFFENDER_ACCOUNTS
+from sgf_pipeline.population.filling import BOOKING_LEAST_US, BOOKING_MEAN_US, OFFENDER_ACCOUNTS
 from sgf_pipeline.population.places import COUNTRY_CODES, DAY_US, MINUTE_US, country_index
 from sgf_pipeline.population.world import DESTINATIONS
 from sgf_pipeline.scenarios.base import SEGMENTS, Incident
@@ -99,6 +99,13 @@ def step_times(
         times.append(moments)
         start = int(moments[-1])
     return times
+
+
+def booking_lags(rng: np.random.Generator, times: Array) -> Array:
+    """How long (µs) each transfer takes to reach the other account, as for honest ones; always before the next row."""
+    gap = np.diff(times, append=times[-1] + 10 * BOOKING_MEAN_US)
+    lags = BOOKING_LEAST_US + rng.exponential(BOOKING_MEAN_US, len(times))
+    return np.asarray(np.minimum(lags, gap / 2).astype(np.int64))
 
 
 def _within_hours(rng: np.random.Generator, moments: Array, zone_us: int, channel: str) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgf_pipeline.domain.events import CHANNELS, HARD_NEGATIVES, RESPONSE_CODES, code
-from sgf_pipeline.population.filling import cash, external_accounts, transfers
+from sgf_pipeline.population.filling import BOOKING_LEAST_US, BOOKING_MEAN_US, cash, external_accounts, transfers
 from sgf_pipeline.population.places import COUNTRY_CODES, country_index
 from sgf_pipeline.population.world import DESTINATIONS
 from sgf_pipeline.traffic.rhythm import BANKING, SHOPS, soon_after
@@ -115,7 +115,7 @@ def inside_transfers(scene: Scene, random: np.random.Generator, parts: Parts, wh
     )  # fmt: skip
     first = len(parts)
     parts.add(debit)
-    arrival = soon_after(random, times, 0.3e6, 4e6, scene.end_us)
+    arrival = soon_after(random, times, BOOKING_LEAST_US, BOOKING_MEAN_US, scene.end_us)
     _, session = _session(scene, random, other, arrival)
     parts.add(
         transfers(

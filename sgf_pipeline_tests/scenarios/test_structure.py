@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from sgf_pipeline.domain.cases import FraudCase
-from sgf_pipeline.domain.events import CHANNELS, COLUMNS, TRANSACTION_TYPES
+from sgf_pipeline.domain.events import CHANNELS, COLUMNS, TRANSACTION_TYPES, EventBlock
 from sgf_pipeline.population.filling import NULL_PATTERN, NULLABLE
 from sgf_pipeline.scenarios import SCENARIOS
+from sgf_pipeline.traffic import legitimate
 from sgf_pipeline_tests.scenarios import cases
 
 CASES = [
@@ -72,3 +73,22 @@ def test_the_same_incident_gives_the_same_block(case: FraudCase) -> None:
     for name in COLUMNS:
         np.testing.assert_array_equal(one[name], two[name], err_msg=name)
     assert len(one) != len(other) or not np.array_equal(one["amount"], other["amount"])
+
+
+def lags(block: EventBlock) -> np.ndarray:
+    """Seconds from debit leg to credit leg of every transfer inside the bank."""
+    is_transfer = block["transaction_type"] == TRANSACTION_TYPES.index("transfer")
+    legs = np.flatnonzero((block["link"] >= 0) & is_transfer)
+    return (block["time"][legs] - block["time"][block["link"][legs]]) / 1e6
+
+
+def test_criminal_transfers_take_as_long_as_honest_ones() -> None:
+    """Guards against a booking lag that tells fraud: both are drawn from one distribution."""
+    case, name = cases.laundering("mule_chain"), "money_laundering"
+    played = [SCENARIOS[name].play(case, cases.incident(name, number)) for number in range(60)]
+    criminal = np.concatenate([lags(block) for block in played])
+    end_us = cases.START_US + 30 * cases.DAY_US
+    traffic = legitimate(cases.people(name), seed=1, scenario=name, rows=20_000, start_us=cases.START_US, end_us=end_us)
+    honest = lags(EventBlock.concat(list(traffic)))
+    for quantile in (0.1, 0.5, 0.9):
+        assert np.quantile(criminal, quantile) == pytest.approx(np.quantile(honest, quantile), rel=0.35)
