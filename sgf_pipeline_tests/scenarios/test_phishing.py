@@ -64,7 +64,7 @@ def test_money_reaches_a_mule_of_this_bank_and_leaves_again(vector: str) -> None
         for one, other in (("amount", "amount"), ("account", "counterparty"), ("counterparty", "account")):
             np.testing.assert_array_equal(block[one][receipts], block[other][receipts - 1])
         lag = (block["time"][receipts] - block["time"][receipts - 1]) / 1e6
-        assert 0 <= lag.min() <= lag.max() < 3
+        assert 0 <= lag.min() <= lag.max() < 120
         held: dict[int, int] = defaultdict(int)
         for row in range(len(block)):
             account = int(block["account"][row])
