@@ -34,7 +34,7 @@ class BaseConfig(dg.Config):
 class AdapterConfig(dg.Config):
     """How long to train an adapter on which corpus."""
 
-    steps: int = Field(default=100, description="optimiser steps")
+    steps: int = Field(default=500, description="optimiser steps")
     seed: int = Field(default=0, description="of corpus, weights and order")
 
 

@@ -18,7 +18,7 @@ It knows no other text, no person and no real transaction, and it is good for no
 - **Data**: {archetypes}, written by hand after public typologies and widened over each
   scenario's coverage matrix (`sgf_pipeline/training`): {cases} cases in all. One cell in twenty is held out.
 - **Training**: `python -m sgf_pipeline.training --seed {seed}`; base {steps:.0f} steps of {batch} cases
-  ({base_minutes:.1f} minutes), {adapter_steps:.0f} steps an adapter, on two CPU cores.
+  ({base_minutes:.1f} minutes), each adapter the steps of the table, on CPU cores.
 - **Loss** (nats a token) of the base: {loss_train:.3f} on the last tenth of training, {loss_held_out:.3f} on held-out
   cells.
 
@@ -38,6 +38,7 @@ architecture and versions.
 """
 
 _ROWS = (
+    ("training steps of the adapter", "adapter", "steps", "{:.0f}"),
     ("held-out loss, base alone", "adapter", "loss_base", "{:.3f}"),
     ("held-out loss with the adapter", "adapter", "loss_held_out", "{:.3f}"),
     ("answers measured", "evaluation", "cases", "{:.0f}"),
@@ -74,7 +75,6 @@ def model_card(figures: dict[str, Any], facts: dict[str, Any]) -> str:
         parameters=base["parameters"] / 1e6,
         adapter_parameters=adapter["parameters"] / 1e6,
         steps=base["steps"],
-        adapter_steps=adapter["steps"],
         base_minutes=base["seconds"] / 60,
         loss_train=base["loss_train"],
         loss_held_out=base["loss_held_out"],
