@@ -21,10 +21,10 @@ from sgf_pipeline.training.corpus import Corpus, build_corpus
 log = logging.getLogger(__name__)
 
 BASE_STEPS = 2000
-# The base alone is good at the two scenarios with the shortest rules; the others need their adapters to learn more.
+# The base alone is good at the scenarios with the shortest rules; the others need their adapters to learn more.
 SHORT_ADAPTER_STEPS = 100
 ADAPTER_STEPS: dict[ScenarioName, int] = {
-    name: SHORT_ADAPTER_STEPS if name in ("card_testing", "money_laundering") else 500 for name in BOOKS
+    name: SHORT_ADAPTER_STEPS if name in ("card_testing", "money_laundering", "phishing") else 500 for name in BOOKS
 }
 EVALUATION_SEED = 2025  # apart from the training seed: briefs and draws of the evaluation
 

@@ -1,0 +1,37 @@
+"""Golden bytes: the same request and cases give the same file, until somebody raises a version on purpose."""
+
+from pathlib import Path
+
+import pytest
+
+from sgf_pipeline.assets.clean_transactions import FORMATTING_VERSION
+from sgf_pipeline.assets.raw_transactions import SIMULATION_VERSION
+from sgf_pipeline.domain.identifiers import Identifiers
+from sgf_pipeline.formatting import clean
+from sgf_pipeline.resources.lake import LakeResource
+from sgf_pipeline.scenarios import SCENARIOS
+from sgf_pipeline.simulation import simulate
+from sgf_pipeline_tests.hand_written import CASES, content
+
+# (simulation, formatting) → first 16 hex digits of the SHA-256 of a small shard's clean file, locked versions, x86-64.
+GOLDEN = {
+    ("1", "1"): {
+        "card_testing": "ef6dbeb1a296bd7b",
+        "account_takeover": "a023f12479b16e7d",
+        "identity_theft": "42c535847cbb94ef",
+        "merchant_fraud": "6fd06bbbeeb8e661",
+        "money_laundering": "7cfb9bd15e712556",
+        "phishing": "1b675e855d438cf1",
+        "chargeback_fraud": "a876668a020c1f47",
+    },
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_bytes_change_only_with_a_version(name: str, tmp_path: Path) -> None:
+    """Guards reproducibility: whoever changes the bytes must raise a code version, so that Dagster marks them stale."""
+    asked = content(count=400, scenarios=[name])
+    ids = Identifiers("s", content_sha="c", seed=asked.seed, population_seed=asked.population_seed, scenario=name)
+    lake = LakeResource(url=str(tmp_path))
+    written = lake.write_rows(lake.path("golden.parquet"), clean(simulate(asked, name, CASES[name]), asked, ids))
+    assert written.sha256[:16] == GOLDEN[SIMULATION_VERSION, FORMATTING_VERSION][name]
