@@ -5,7 +5,6 @@ Belongs here: the facts and sentences of this scenario.
 
 import numpy as np
 
-from sgf_pipeline.domain.errors import ExplanationError
 from sgf_pipeline.explain.log import Facts, Log, Telling
 from sgf_pipeline.explain.running import first_of, last_before, running_distinct, running_max, running_sum, total
 from sgf_pipeline.explain.wording import Count, Duration, Kind, Money, Number, Phrase, Word
@@ -82,6 +81,7 @@ EVIDENCE: dict[str, tuple[str, ...]] = {
     "cash": (*_LATER, "accounts"),
     "sent": (*_LATER, "country"),
     "false_repayment": (*_ROW, "country", "elapsed", "taken", "repaid"),
+    "unseen_taking": (*_ROW, "country"),
 }
 
 SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -170,23 +170,30 @@ SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
             " {elapsed} après le premier. {taken} avaient été pris, {repaid} sont revenus. {vector}.",
         ),
     },
+    # what it pays back was taken before the period, or cut away: nothing is said of it
+    "unseen_taking": {
+        "en": (
+            "{vector}. Movement {row} of {rows} in sight looks like a repayment: {amount} from an account in {country}"
+            " frees the line.",
+            "{amount} from {country} frees the line like a repayment: movement {row} of {rows} in sight. {vector}.",
+        ),
+        "fr": (
+            "{vector}. Le mouvement {row} sur {rows} visibles a l'air d'un remboursement\u00a0: {amount} venus d'un"
+            " compte ({country}) libèrent la ligne.",
+            "{amount} venus de {country} libèrent la ligne comme le ferait un remboursement\u00a0: mouvement {row} sur"
+            " {rows} visibles. {vector}.",
+        ),
+    },
 }
 
 
 def facts(log: Log) -> Facts:
-    """Facts of a log of identity theft.
-
-    Raises ``ExplanationError`` where a repayment comes before anything was taken.
-    """
+    """Facts of a log of identity theft."""
     back = log.is_fraud & log.equals("step_kind", FALSE_REPAYMENT)
     drain = log.is_fraud & log.equals("step_kind", *ACTS)
     approved = log.equals("response_code", "00")
     first = first_of(log.is_fraud, log.incident)
     row = running_sum(log.is_fraud, log.incident)
-    early = np.flatnonzero(back & (row == 1))
-    if len(early):
-        identifier = log.words("transaction_id")[early[0]]
-        raise ExplanationError(f"transaction {identifier} repays what has not been taken in its incident")
     # Quiet is what goes out before the bust-out begins; its rows lie in the same incident.
     quiet = ~log.is_fraud & log.equals("direction", "debit") & approved
     quiet_payments = running_sum(quiet, log.incident)
@@ -197,6 +204,7 @@ def facts(log: Log) -> Facts:
     fact[drain & log.equals("step_kind", "cash_withdrawal")] = "cash"
     fact[drain & log.equals("step_kind", "transfer_out")] = "sent"
     fact[back] = "false_repayment"
+    fact[back & (row == 1)] = "unseen_taking"
     opens = drain & (row == 1)
     fact[opens] = "unseen_turn"
     fact[opens & (quiet_payments > 0)] = "turn"

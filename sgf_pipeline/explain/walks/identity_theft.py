@@ -38,7 +38,7 @@ class IdentityTheft(Walk):
             "repaid": float(money_sum([r for r in self.rows if r["step_kind"] == "false_repayment"])),
         }
         if row["step_kind"] == "false_repayment":
-            return {**known, "fact": "false_repayment" if len(self.rows) > 1 else "a repayment of nothing"}
+            return {**known, "fact": "false_repayment" if len(self.rows) > 1 else "unseen_taking"}
         if len(self.rows) > 1:
             kinds = {"cash_withdrawal": "cash", "transfer_out": "sent"}
             return {**known, "fact": kinds.get(row["step_kind"], "bought")}
