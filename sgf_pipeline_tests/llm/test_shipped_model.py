@@ -52,7 +52,7 @@ def test_answers_are_valid_and_different(name: ScenarioName, backend: PeftBacken
     cases = [answer for answer in answers if isinstance(answer, FraudCase)]
     refused = [answer for answer in answers if not isinstance(answer, FraudCase)]
     assert len(cases) >= VALID.get(name, 0.96) * CASES, refused
-    assert len({case.signature() for case in cases}) >= 0.95 * len(cases)
+    assert len({case.signature() for case in cases}) >= min(0.95, VALID.get(name, 0.96)) * CASES
 
 
 def test_an_answer_does_not_depend_on_its_batch(backend: PeftBackend) -> None:
