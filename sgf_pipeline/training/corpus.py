@@ -26,7 +26,7 @@ from sgf_pipeline.scenarios.base import GEOGRAPHIES, SOPHISTICATIONS
 from sgf_pipeline.training.archetypes import BOOKS
 from sgf_pipeline.training.archetypes.base import LEVELS, Archetype, Book, Extra, Move, Range
 
-CASES_PER_CELL = 8
+CASES_PER_CELL = 4
 HELD_OUT = 20  # one cell in so many is never trained on
 MAX_ROWS = 64  # of all steps together; longer cases would fill whole shards
 MAX_STEPS = 12
@@ -40,8 +40,10 @@ SIBLINGS = {
     "atm": "branch",
     "pos": "pos",
 }
-SPLIT = {"low": 0.15, "medium": 0.35, "high": 0.5}  # how often a step is cut in two with a pause between
-INSERT = {"low": 0.25, "medium": 0.4, "high": 0.5}  # how often one of the book's extra steps is slipped in
+SPLIT = {"low": 0.2, "medium": 0.4, "high": 0.55}  # how often a step is cut in two with a pause between
+INSERT = {"low": 0.55, "medium": 0.65, "high": 0.75}  # how often one of the book's extra steps is slipped in
+MAX_INSERTS = 3
+RETURNS = ("refund", "chargeback")  # money that comes back takes the way it went: their channel never switches
 SWITCH = {"low": 0.1, "medium": 0.2, "high": 0.3}  # how often a step goes over the sibling channel
 REPEATED_AMOUNT = {"low": 0.4, "medium": 0.12, "high": 0.04}  # how often an offender uses one amount throughout
 
@@ -161,12 +163,14 @@ def _structure(archetype: Archetype, brief: CaseBrief, draw: np.random.Generator
         for move in archetype.steps
         if brief.sophistication in {LEVELS[letter] for letter in move.only} and draw.random() < move.chance
     ]
-    if draw.random() < INSERT[brief.sophistication]:
+    for _ in range(MAX_INSERTS):
+        if draw.random() >= INSERT[brief.sophistication]:
+            break
         moves = _with_extra(moves, BOOKS[brief.scenario].extras, brief, draw)
     taken: list[Move] = []
     for move in moves:
-        if move.count >= 4 and draw.random() < SPLIT[brief.sophistication]:
-            first = int(draw.integers(2, move.count - 1))
+        if move.count >= 3 and draw.random() < SPLIT[brief.sophistication]:
+            first = int(draw.integers(1, move.count))
             pause = max(1, int(move.span * draw.uniform(0.5, 4)))
             taken.append(replace(move, count=first, span=max(1, move.span // 2)))
             taken.append(replace(move, count=move.count - first, wait=pause, span=max(1, move.span // 2)))
@@ -180,7 +184,10 @@ def _structure(archetype: Archetype, brief: CaseBrief, draw: np.random.Generator
     anchor = next((place for place, move in enumerate(taken) if move.channel == brief.channel), None)
     return [
         replace(move, channel=_channel("~", move.kind, brief, draw))
-        if move.channel == brief.channel and place != anchor and draw.random() < SWITCH[brief.sophistication]
+        if move.channel == brief.channel
+        and place != anchor
+        and scenario_of(brief.scenario).step_kinds[move.kind].transaction_type not in RETURNS
+        and draw.random() < SWITCH[brief.sophistication]
         else move
         for place, move in enumerate(taken)
     ]
@@ -224,7 +231,7 @@ def _meant(word: str, brief: CaseBrief, draw: np.random.Generator) -> str:
 def _times(moves: Iterable[Move], durations: Range, draw: np.random.Generator) -> list[dict[str, Any]]:
     """Waits and spans, in the archetype's proportions, scaled so that the whole takes a time of the brief's tempo."""
     timed = [
-        (move, (move.wait if place else 0) * math.exp(draw.normal(0, 0.7)), move.span * math.exp(draw.normal(0, 0.7)))
+        (move, (move.wait if place else 0) * math.exp(draw.normal(0, 0.9)), move.span * math.exp(draw.normal(0, 0.9)))
         for place, move in enumerate(moves)
     ]
     target = math.exp(draw.uniform(math.log(durations[0] * 1.3), math.log(durations[1] * 0.8)))
@@ -253,7 +260,7 @@ def _amounts(move: Move, book: Book, brief: CaseBrief, scale: float, draw: np.ra
     factor = scale if move.kind in book.scaled else math.exp(draw.normal(0, 0.12))
     low, high = (
         min(max(bound * factor * math.exp(draw.normal(0, spread)), least), most)
-        for bound, spread in ((move.low, 0.3), (move.high, 0.25))
+        for bound, spread in ((move.low, 0.4), (move.high, 0.35))
     )
     low, high = min(low, high), max(low, high)
     if draw.random() < REPEATED_AMOUNT[brief.sophistication]:
