@@ -10,6 +10,8 @@ from sgf_pipeline.jobs import JOBS
 from sgf_pipeline.resources.identity import IdentityResource
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.resources.llm import LLMResource
+from sgf_pipeline.resources.stream import Stream
+from sgf_pipeline.resources.warehouse import Warehouse
 from sgf_pipeline.sensors import manifest_sensor
 from sgf_pipeline.settings import Settings, read_settings
 
@@ -23,6 +25,11 @@ def build_definitions(settings: Settings | None = None, **resources: Any) -> dg.
         "stage_files": StageFiles(lake=lake),
         "identity": IdentityResource(),
         "llm": llm_of(settings),
+        # plain objects, not configurable resources: Dagster shows the fields of those, and these hold passwords
+        "warehouse": Warehouse(settings.warehouse_url),
+        "stream": Stream(
+            settings.kafka_bootstrap_servers, settings.kafka_topic, settings.kafka_labels_topic, settings.kafka_security
+        ),
         **resources,
     }
     return dg.Definitions(

@@ -5,6 +5,7 @@ gets what it needs as an argument or from a Dagster resource that ``definitions`
 """
 
 from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, ValidationError
@@ -27,6 +28,21 @@ class Settings(BaseSettings):
     sgf_cache_dir: Path = Field(default=Path(".sgf_cache"), description="the model's answers, kept between runs")
     sgf_peft_base: str | None = Field(default=None, description="folder of a causal LM; the bundled one by default")
     sgf_peft_adapter: str | None = Field(default=None, description="folder of LoRA adapters, one subfolder a scenario")
+    database_url: SecretStr | None = Field(
+        default=None, description="postgresql://user:password@host/name or sqlite:///path of the warehouse"
+    )
+    kafka_bootstrap_servers: str = Field(default="", description="host:port, with commas between; no stream when empty")
+    kafka_topic: str = Field(default="sgf.transactions.v1", description="topic of the transactions")
+    kafka_labels_topic: str = Field(default="sgf.labels.v1", description="topic of the labels")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="how to speak with the broker"
+    )
+    kafka_sasl_mechanism: str | None = Field(default=None, description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+    kafka_sasl_username: str | None = Field(default=None, description="for SASL")
+    kafka_sasl_password: SecretStr | None = Field(default=None, description="for SASL")
+    kafka_ssl_cafile: str | None = Field(default=None, description="certificates to trust, PEM")
+    kafka_ssl_certfile: str | None = Field(default=None, description="our certificate, PEM, for mutual TLS")
+    kafka_ssl_keyfile: str | None = Field(default=None, description="its key, PEM")
     s3_endpoint_url: str | None = Field(default=None, description="for MinIO, SeaweedFS and other S3 servers")
 
     @property
@@ -38,6 +54,28 @@ class Settings(BaseSettings):
         if "://" in url:
             return url.rstrip("/")
         return str(Path(url).expanduser().resolve())
+
+    @property
+    def warehouse_url(self) -> str:
+        """``DATABASE_URL``, or a SQLite file beside ``DAGSTER_HOME``."""
+        if self.database_url is not None and self.database_url.get_secret_value():
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.dagster_home.expanduser().resolve().parent / 'sgf_warehouse.sqlite'}"
+
+    @property
+    def kafka_security(self) -> dict[str, Any]:
+        """kafka-python's options for TLS and SASL; only those that are set."""
+        password = self.kafka_sasl_password
+        options = {
+            "security_protocol": self.kafka_security_protocol,
+            "sasl_mechanism": self.kafka_sasl_mechanism,
+            "sasl_plain_username": self.kafka_sasl_username,
+            "sasl_plain_password": None if password is None else password.get_secret_value(),
+            "ssl_cafile": self.kafka_ssl_cafile,
+            "ssl_certfile": self.kafka_ssl_certfile,
+            "ssl_keyfile": self.kafka_ssl_keyfile,
+        }
+        return {name: value for name, value in options.items() if value is not None}
 
     def check(self) -> "Settings":
         """Raise ``ConfigurationError`` where settings contradict one another; return self."""

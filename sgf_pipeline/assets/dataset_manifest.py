@@ -3,8 +3,11 @@
 import dagster as dg
 
 from sgf_pipeline import batches
-from sgf_pipeline.assets.exports import feature_export, lake_export, stream_export, warehouse_export
+from sgf_pipeline.assets.feature_export import feature_export
+from sgf_pipeline.assets.lake_export import lake_export
 from sgf_pipeline.assets.shard_context import failing_plainly
+from sgf_pipeline.assets.stream_export import stream_export
+from sgf_pipeline.assets.warehouse_export import warehouse_export
 from sgf_pipeline.partitions import BATCH_TO_SHARDS, batch_ids
 from sgf_pipeline.resources.lake import LakeResource
 

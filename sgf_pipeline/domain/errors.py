@@ -59,6 +59,18 @@ class StorageUnavailableError(TransientError):
     """The storage did not answer."""
 
 
+class SinkError(PermanentError):
+    """A sink (warehouse, stream, feature store) refuses what is asked: rights, names, a table changed by hand."""
+
+
+class SinkUnavailableError(TransientError):
+    """A sink did not answer."""
+
+
+class AuditError(PermanentError):
+    """The audit trail does not hold together: somebody changed it."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How an error leaves through each door."""
@@ -82,6 +94,8 @@ OUTCOMES: dict[type[SgfError], Outcome] = {
     ModelError: Outcome(3, 502, retry=False),
     ValidationFailedError: Outcome(5, 500, retry=False),
     ExplanationError: Outcome(5, 500, retry=False),
+    SinkError: Outcome(4, 502, retry=False),
+    AuditError: Outcome(6, 500, retry=False),
 }
 
 

