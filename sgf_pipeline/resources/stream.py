@@ -27,6 +27,7 @@ from sgf_pipeline.resources.warehouse import Held, ShardKey
 
 CHUNK_ROWS = 10_000  # one transaction; a larger one is not faster, and more is sent again after a crash
 PARTITIONS = 6  # of topics that we create ourselves
+CONNECT_SECONDS = 10
 SEND_SECONDS = 60.0
 READ_SECONDS = 60.0
 POLL_MS = 1_000
@@ -52,7 +53,11 @@ class Stream:
         self.servers = servers
         self.topic = topic
         self.labels_topic = labels_topic
-        self._options = {"bootstrap_servers": servers.split(","), **security}
+        self._options = {
+            "bootstrap_servers": servers.split(","),
+            "bootstrap_timeout_ms": CONNECT_SECONDS * 1000,
+            **security,
+        }
 
     def publish(self, delivered: Delivered, rows: RowStream, run_id: str) -> int:
         """Send what is not yet there of the shard's rows (``TRANSACTION_SCHEMA``); return how many were sent now.

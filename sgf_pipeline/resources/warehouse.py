@@ -122,7 +122,7 @@ class Warehouse:
                 raw: Any = connection.connection.dbapi_connection
                 raw.create_aggregate("xor_ids", 1, _XorIds)
                 minor = "COALESCE(SUM(CAST(ROUND(amount * :factor) AS INTEGER)), 0)"
-                ids = "xor_ids(transaction_id)"
+                ids = "COALESCE(xor_ids(transaction_id), '0')"
             row = connection.execute(
                 sa.text(f"SELECT COUNT(*), {minor}, {ids} FROM transactions WHERE {_WHERE}"),
                 {**vars(key), "factor": factor},

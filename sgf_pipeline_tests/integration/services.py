@@ -64,7 +64,7 @@ class Postgres:
         subprocess.run(
             [self.bin / "initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync",
              "--no-instructions"],
-            check=True, capture_output=True, cwd="/", **self._as,
+            check=True, cwd="/", stdout=subprocess.DEVNULL, **self._as,
         )  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
         self.start()

@@ -1,0 +1,200 @@
+"""The warehouse on a real PostgreSQL and on SQLite."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import psycopg2
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from sgf_pipeline.domain.errors import ConfigurationError, SinkError, SinkUnavailableError
+from sgf_pipeline.domain.schema import TRANSACTION_SCHEMA
+from sgf_pipeline.domain.streams import RowStream
+from sgf_pipeline.resources.warehouse import KEY_COLUMNS, Held, ShardKey, Warehouse
+from sgf_pipeline_tests.integration.conftest import breaking_off, streamed
+from sgf_pipeline_tests.integration.services import Postgres, free_port
+
+KEY = ShardKey("default", "gen_1", "phishing")
+MakeUrl = Callable[[], str]
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def make_url(request: pytest.FixtureRequest, tmp_path: Path) -> MakeUrl:
+    """A new, empty database each time it is called."""
+    if request.param == "sqlite":
+        return lambda: f"sqlite:///{tmp_path / f'{time.monotonic_ns()}.sqlite'}"
+    server: Postgres = request.getfixturevalue("postgres")
+
+    def make() -> str:
+        name = f"t{time.monotonic_ns()}"
+        connection = psycopg2.connect(server.url())
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {name}")
+        connection.close()
+        return server.url(database=name)
+
+    return make
+
+
+def expected(table: pa.Table) -> Held:
+    bits = 0
+    for text in table.column("transaction_id").to_pylist():
+        bits ^= int(text[4:], 16)
+    amounts = table.column("amount").to_pandas()
+    return Held(table.num_rows, int((amounts * 100).round().sum()), f"{bits:024x}")
+
+
+def test_what_is_loaded_can_be_read_back_cell_by_cell(make_url: MakeUrl, labelled: pa.Table) -> None:
+    """Guards against a column that is lost, shifted, rounded or turned into text on its way."""
+    url = make_url()
+    warehouse = Warehouse(url)
+    assert warehouse.load(KEY, streamed(labelled), "EUR") == labelled.num_rows
+    assert warehouse.held(KEY, "EUR") == expected(labelled)
+    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg2://"))
+    found = pd.read_sql("SELECT * FROM transactions", engine).set_index("transaction_id").sort_index()
+    engine.dispose()
+    assert set(found.columns) == ({*KEY_COLUMNS, *TRANSACTION_SCHEMA.names} - {"transaction_id"})
+    ours = labelled.to_pandas().set_index("transaction_id").sort_index()
+    for name in ("event_time", "label_available_at"):
+        assert (pd.to_datetime(found[name], utc=True).dropna() == ours[name].dropna()).all(), name
+    assert (found["amount"].astype(float) == ours["amount"]).all()
+    assert (found["is_fraud"].astype(bool) == ours["is_fraud"]).all()
+    for name in ("customer_id", "merchant_name", "counterparty_account_id", "latitude", "explanation", "case_step"):
+        assert found[name].isna().tolist() == ours[name].isna().tolist(), name
+        assert (found[name].dropna() == ours[name].dropna()).all(), name
+
+
+def test_loading_again_replaces_exactly_the_shard(make_url: MakeUrl, labelled: pa.Table) -> None:
+    """Guards against rows that double, or a neighbour's rows that vanish, when a shard is built again."""
+    warehouse = Warehouse(make_url())
+    other = ShardKey("default", "gen_2", "phishing")
+    for key in (KEY, other):
+        warehouse.load(key, streamed(labelled), "EUR")
+    half = labelled.slice(0, 1000)
+    warehouse.load(KEY, streamed(half), "EUR")
+    assert warehouse.held(KEY, "EUR") == expected(half)
+    assert warehouse.held(other, "EUR") == expected(labelled)
+    warehouse.remove(KEY)
+    assert warehouse.held(KEY, "EUR") == Held(0, 0, "0" * 24)
+    assert warehouse.held(other, "EUR") == expected(labelled)
+
+
+def test_a_load_that_dies_leaves_what_was_there(make_url: MakeUrl, labelled: pa.Table) -> None:
+    """Guards against half a shard in the table."""
+    warehouse = Warehouse(make_url())
+    half = labelled.slice(0, 1000)
+    warehouse.load(KEY, streamed(half), "EUR")
+    with pytest.raises((RuntimeError, SinkError), match="the run dies here"):
+        warehouse.load(KEY, breaking_off(labelled), "EUR")
+    assert warehouse.held(KEY, "EUR") == expected(half)
+    warehouse.load(KEY, streamed(labelled), "EUR")
+    assert warehouse.held(KEY, "EUR") == expected(labelled)
+
+
+def _load_slowly(url: str, table: pa.Table, started: "multiprocessing.synchronize.Event") -> None:
+    def read():  # type: ignore[no-untyped-def]
+        for batch in table.to_batches(max_chunksize=100):
+            yield batch
+            started.set()
+            time.sleep(0.2)
+
+    Warehouse(url).load(KEY, RowStream(table.schema, read), "EUR")
+
+
+def test_a_killed_run_leaves_what_was_there(make_url: MakeUrl, labelled: pa.Table) -> None:
+    """Guards against kill -9 in the middle of a load: neither half a shard nor a lock that stays."""
+    url = make_url()
+    warehouse = Warehouse(url)
+    warehouse.load(KEY, streamed(labelled.slice(0, 1000)), "EUR")
+    fork = multiprocessing.get_context("spawn")
+    started = fork.Event()
+    process = fork.Process(target=_load_slowly, args=(url, labelled, started))
+    process.start()
+    assert started.wait(60)
+    time.sleep(0.5)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert warehouse.held(KEY, "EUR") == expected(labelled.slice(0, 1000))
+    warehouse.load(KEY, streamed(labelled), "EUR")
+    assert warehouse.held(KEY, "EUR") == expected(labelled)
+
+
+def test_shards_at_once_all_arrive(make_url: MakeUrl, labelled: pa.Table) -> None:
+    """Guards against deadlocks, lost shards and double migrations when runs start together on an empty database."""
+    url = make_url()
+    keys = [ShardKey("default", f"gen_{number}", "phishing") for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        # each with a connection pool of its own, as processes have
+        list(pool.map(lambda key: Warehouse(url).load(key, streamed(labelled), "EUR"), keys))
+    warehouse = Warehouse(url)
+    assert [warehouse.held(key, "EUR").rows for key in keys] == [labelled.num_rows] * 4
+
+
+def test_postgres_killed_in_the_middle(tmp_path_factory: pytest.TempPathFactory, labelled: pa.Table) -> None:
+    """Guards against a power cut of the database: after the restart the old shard is there, and loading again works."""
+    server = Postgres(tmp_path_factory.mktemp("killed"))
+    try:
+        warehouse = Warehouse(server.url())
+        half = labelled.slice(0, 1000)
+        warehouse.load(KEY, streamed(half), "EUR")
+
+        def read():  # type: ignore[no-untyped-def]
+            yield from labelled.slice(0, 2000).to_batches()
+            server.kill()
+            yield from labelled.slice(2000).to_batches()
+
+        with pytest.raises(SinkUnavailableError, match="try again later"):
+            warehouse.load(KEY, RowStream(labelled.schema, read), "EUR")
+        with pytest.raises(SinkUnavailableError, match="try again later"):
+            Warehouse(server.url()).held(KEY, "EUR")
+        server.start()
+        fresh = Warehouse(server.url())
+        assert fresh.held(KEY, "EUR") == expected(half)
+        fresh.load(KEY, streamed(labelled), "EUR")
+        assert fresh.held(KEY, "EUR") == expected(labelled)
+    finally:
+        server.kill()
+
+
+def test_a_table_changed_by_hand_is_named(make_url: MakeUrl, labelled: pa.Table) -> None:
+    """Guards against a stack trace where a sentence with a remedy belongs."""
+    warehouse = Warehouse(make_url())
+    with warehouse.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE transactions RENAME COLUMN vector TO kind_of_fraud")
+    with pytest.raises(SinkError, match=r"warehouse .* refuses .*(vector|kind_of_fraud).*by hand"):
+        warehouse.load(KEY, streamed(labelled), "EUR")
+
+
+def test_the_anonymous_key_reads_nothing(postgres: Postgres, labelled: pa.Table) -> None:
+    """Guards against Supabase's anon role, which is granted every table of the schema: row-level security stops it."""
+    warehouse = Warehouse(postgres.url())
+    warehouse.load(KEY, streamed(labelled), "EUR")
+    with warehouse.writing() as connection:
+        connection.exec_driver_sql("CREATE ROLE anon LOGIN")
+        connection.exec_driver_sql("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO anon")
+    anonymous = psycopg2.connect(postgres.url(user="anon"))
+    cursor = anonymous.cursor()
+    for table in ("transactions", "synthetic_batches", "sgf_schema_version"):
+        cursor.execute(f"SELECT COUNT(*) FROM {table}")
+        assert cursor.fetchone() == (0,), table
+    anonymous.close()
+
+
+def test_no_password_is_ever_shown() -> None:
+    """Guards against DATABASE_URL's password in an error, a repr or an address."""
+    warehouse = Warehouse(f"postgresql://sgf:hunter2@127.0.0.1:{free_port()}/sgf")
+    with pytest.raises(SinkUnavailableError) as caught:
+        warehouse.held(KEY, "EUR")
+    assert "hunter2" not in f"{caught.value} {warehouse.address} {warehouse!r} {vars(warehouse)}"
+    with pytest.raises(ConfigurationError) as refused:
+        Warehouse("mysql://sgf:hunter2@host/sgf")
+    assert "hunter2" not in str(refused.value)
+    assert "postgresql://" in str(refused.value)
