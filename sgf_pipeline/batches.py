@@ -7,7 +7,7 @@ themselves, right after ``register``), and building shards.
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -153,6 +153,16 @@ def newest_manifest(lake: LakeResource, request: GenerationRequest) -> dict[str,
         return None
     manifest: dict[str, Any] = lake.read_json(_manifest_path(lake, request, numbers[-1]))
     return manifest
+
+
+def all_manifests(lake: LakeResource) -> Iterator[dict[str, Any]]:
+    """Every manifest of every batch that the storage holds."""
+    root = lake.path("datasets")
+    for tenant in lake.names(root):
+        for batch in lake.names(root / tenant):
+            folder = root / tenant / batch / "_manifests"
+            for name in lake.names(folder):
+                yield lake.read_json(folder / name)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 cases_app = typer.Typer(help="The model's fraud cases.", no_args_is_help=True)
 app.add_typer(cases_app, name="cases")
+audit_app = typer.Typer(help="The audit trail of all batches.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
 
 # What a first try asks for: a month of a small French bank.
 DEFAULT_COUNT = 1000
@@ -119,6 +121,16 @@ def show_cases(
     from sgf_pipeline.cli.showing import show
 
     show(scenario, batch_id=batch_id, count=count, seed=seed, storage_url=storage_url)
+
+
+@audit_app.command("verify")
+def verify_audit(
+    storage_url: Annotated[str | None, typer.Option(help="folder or s3://bucket/prefix [SGF_STORAGE_URL]")] = None,
+) -> None:
+    """Walk the chain of the audit trail; name the first row that somebody changed, removed or forged."""
+    from sgf_pipeline.cli.auditing import verify
+
+    verify(storage_url)
 
 
 def main() -> None:
