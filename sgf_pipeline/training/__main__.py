@@ -23,13 +23,13 @@ log = logging.getLogger(__name__)
 BASE_STEPS = 2400
 # The more rules a scenario has, the longer its adapter learns: the base alone nearly knows the first three.
 ADAPTER_STEPS: dict[ScenarioName, int] = {
-    "card_testing": 200,
+    "card_testing": 300,
     "money_laundering": 200,
     "phishing": 200,
-    "account_takeover": 500,
-    "identity_theft": 500,
-    "merchant_fraud": 800,
-    "chargeback_fraud": 800,
+    "account_takeover": 400,
+    "identity_theft": 600,
+    "merchant_fraud": 600,
+    "chargeback_fraud": 900,
 }
 EVALUATION_SEED = 2025  # apart from the training seed: briefs and draws of the evaluation
 
