@@ -271,14 +271,18 @@ class _Deck:
 def _at_a_busy_hour(
     wanted_us: int, content: RequestContent, name: ScenarioName, number: int, customers: Population
 ) -> int:
-    """The moment itself, or, the more difficult the batch the rather, a busy hour of its day where customers live."""
+    """The moment itself, or, the more difficult the batch the rather, a busy hour of its day where customers live.
+
+    Of what the period has of that day: nothing may pile up at a bound.
+    """
     start_us, end_us = period_us(content)
     luck = rng(content.seed, "hour", name, number).random(2)
     if luck[0] >= content.difficulty:
         return wanted_us
     minutes = int(customers.local_minutes(np.array([0]), np.array([wanted_us]))[0])
     midnight_us = wanted_us - wanted_us % MINUTE_US - minutes * MINUTE_US
-    return min(max(midnight_us + int(busy_hours(luck[1:], 0, DAY_US)[0]), start_us), end_us)
+    opens, closes = max(start_us - midnight_us, 0), min(end_us - midnight_us, DAY_US)
+    return midnight_us + int(busy_hours(luck[1:], opens, closes)[0]) if opens < closes else wanted_us
 
 
 def _play(
@@ -294,8 +298,8 @@ def _play(
         room = (end_us - start_us) // TENTHS
         wanted = start_us + tenth * room + int(room * rng(seed, "tenths", name, incident.number).random() / 2)
         late = int(block["time"][block["is_fraud"]].min()) - incident.start_us
-        # Never before the period: what is carried on would then have come from nowhere.
-        earlier = max(wanted - late, start_us)
+        # Never before the period: what is carried on would then have come from nowhere. Nor at the very start of it.
+        earlier = wanted - late if wanted - late >= start_us else start_us + (wanted - start_us) % room // 2
         moved = replace(incident, start_us=earlier, rng=rng(seed, "incident", name, incident.number))
         block = scenario(name).play(case, moved)
     times, frauds = block["time"], block["is_fraud"]

@@ -16,9 +16,9 @@ from sgf_pipeline_tests.hand_written import CASES, content
 # (simulation, formatting) → first 16 hex digits of the SHA-256 of a small shard's clean file, locked versions, x86-64.
 GOLDEN = {
     ("2", "1"): {
-        "card_testing": "857a20d5afa7e708",
+        "card_testing": "51222b469f1c3f9d",
         "account_takeover": "7a725d0942f788ff",
-        "identity_theft": "d43f98635f7f5bff",
+        "identity_theft": "2135d00c503606d4",
         "merchant_fraud": "341e78d1f187e434",
         "money_laundering": "951eb0cc511c416d",
         "phishing": "c99ce56e8781259f",

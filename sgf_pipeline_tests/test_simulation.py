@@ -89,6 +89,32 @@ def test_fraud_lies_in_every_tenth_of_the_period(name):
     assert sorted(tenths.unique()) == list(range(10))
 
 
+@pytest.mark.parametrize("hours", [1, 6, 24])
+@pytest.mark.parametrize("name", ALL)
+def test_incidents_of_a_short_period_do_not_pile_up_at_its_bounds(name: str, hours: int) -> None:
+    """Guards the row order and the microseconds: a start moved to a bound would tell fraud by its time alone."""
+    start = pd.Timestamp("2025-01-01T20:00", tz="UTC")
+    end = start + pd.Timedelta(hours, "h")
+    rows, facts = rows_of(
+        content(
+            count=8_000, fraud_ratio=0.1, scenarios=[name], seed=3, difficulty=0.5,
+            start_date=start.isoformat(), end_date=end.isoformat(),
+        ),
+        name,
+    )  # fmt: skip
+    fraud = rows[rows["is_fraud"]]
+    begins = fraud.groupby("incident")["time"].min()
+    assert facts["incidents"] >= 10
+    assert begins.is_unique
+    assert fraud.groupby("time")["incident"].nunique().max() == 1
+    bounds = begins.isin([start, end, end + pd.Timedelta(999_999, "us"), start + (end - start) * 0.05])
+    assert not bounds.any()
+    # One in a thousand has no digit below the millisecond, by chance.
+    plain = rows["time"].dt.microsecond % 1000 == 0
+    assert plain[rows["is_fraud"]].sum() <= 5
+    assert plain[~rows["is_fraud"]].mean() < 0.005
+
+
 def days(first: str, last: str) -> tuple[int, int]:
     """The microseconds at which two days begin."""
     start, end = (pd.Timestamp(day, tz="UTC").value // 1000 for day in (first, last))

@@ -103,7 +103,8 @@ def _metrics(lake: LakeResource, request: GenerationRequest, owner: str) -> dict
                 "margin": _rounded(line.margin),
                 "real": line.real,
                 "judged": line.judged,
-                "in_goal": line.in_goal,
+                "unjudged": line.unjudged,
+                "in_goal": line.in_goal if line.judged else None,
             }
             for line in statistics
         },
@@ -158,7 +159,7 @@ def _rows(
 
 
 def _realism_check(lines: Mapping[str, Mapping[str, Any]]) -> dg.AssetCheckResult:
-    outside = [name for name, line in lines.items() if not line["in_goal"]]
+    outside = [name for name, line in lines.items() if line["judged"] and not line["in_goal"]]
     judged = sum(line["judged"] for line in lines.values())
     table = "\n".join(
         f"| {line['label']} | {line['scope']} | {_said(line['value'])} | {_said(line['low'])} … {_said(line['high'])}"
@@ -225,7 +226,10 @@ def _shortcuts_check(lines: list[Mapping[str, Any]]) -> dg.AssetCheckResult:
 
 
 def _verdict(line: Mapping[str, Any]) -> str:
-    return "not assessed" if not line["judged"] else "in goal" if line["in_goal"] else "**outside**"
+    if not line["judged"]:
+        why = line.get("unjudged")  # manifests of earlier versions do not say
+        return f"not assessed: {why}" if why else "not assessed"
+    return "in goal" if line["in_goal"] else "**outside**"
 
 
 def _said(number: float | None) -> str:

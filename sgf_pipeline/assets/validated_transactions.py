@@ -88,11 +88,19 @@ def validated_transactions(
             if verdict.bad_rows is not None:
                 lake.write_rows(quarantine, table_stream(verdict.bad_rows), owner=context.run.run_id)
                 where = f": the bad rows lie in {lake.uri(quarantine)}"
-            failed = ", ".join(str(answer.check_name) for answer in answers if not answer.passed)
+            failed = "; ".join(_what_failed(answer) for answer in answers if not answer.passed)
             raise ValidationFailedError(
                 f"shard {shard.scenario} of {shard.request.batch_id} failed the gate ({failed}){where}"
             )
     yield dg.Output(clean_transactions)
+
+
+def _what_failed(answer: dg.AssetCheckResult) -> str:
+    """The check's name; for a line of the audit also the rule that finds fraud too easily, and how well."""
+    shown = {name: value.value for name, value in answer.metadata.items()}
+    if "rule" not in shown:
+        return str(answer.check_name)
+    return f"{answer.check_name}: {shown['rule']}, {shown['measure']} {shown['estimate']:.3f}, limit {shown['limit']:g}"
 
 
 def _audit(rows: RowStream, shard: Shard, verdict: "Verdict") -> Iterator[dg.AssetCheckResult]:

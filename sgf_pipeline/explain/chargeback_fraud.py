@@ -88,13 +88,13 @@ PLACE = Wordings(
 LEAD = Wordings(
     en=(
         "{merchant} was paid {amount} with the customer's own card.",
-        "The customer bought at {merchant} for {amount} and later disputed it falsely.",
-        "A purchase of {amount} at {merchant}, made by the customer and later falsely disputed.",
+        "A genuine purchase of {amount} at {merchant}, which the customer later disputed falsely.",
+        "At {merchant}, {amount} was truly owed for a purchase; it was later disputed falsely.",
     ),
     fr=(
         "{merchant} a encaissé {amount} sur la carte du client lui-même.",
-        "Le client a acheté chez {merchant} pour {amount} avant de le contester à tort.",
-        "Un achat de {amount} chez {merchant}, fait par le client lui-même puis contesté à tort.",
+        "Un achat bien réel chez {merchant}, de {amount}, que le client a ensuite contesté à tort.",
+        "Chez {merchant}, la somme de {amount} était bien due pour un achat, contesté ensuite à tort.",
     ),
 )
 SERIES_EN = (

@@ -10,7 +10,7 @@ days and hours are local to the customer's home, taken as the city where he most
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -21,11 +21,12 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from sgf_pipeline.domain.money import minor_digits, unit_amount
+from sgf_pipeline.domain.money import UNITS_PER_EUR, minor_digits, unit_amount
 from sgf_pipeline.domain.profile import Profile, read_profile
 from sgf_pipeline.domain.randomness import rng
 from sgf_pipeline.domain.request import RequestContent
 from sgf_pipeline.population.places import DAY_US, MINUTE_US, cities, utc_offset_minutes
+from sgf_pipeline.population.world import PRICE_LEVEL
 
 # What ``measure`` reads of the exported schema, besides ``shard``. Clean rows have ``incident`` for ``incident_id``.
 COLUMNS = (
@@ -41,6 +42,10 @@ SHORTEST_LOG = timedelta(days=20)  # a shorter period says nothing about loyalty
 BUSY = 30  # rows from which a card's own habits can be measured
 FEWEST_CARDS = 10  # busy cards under which nothing is said about them
 FEWEST_MERCHANTS = 20
+LONGEST_LOG = timedelta(days=120)  # over a longer period salaries, refunds and returning customers weigh otherwise
+FEWEST_DAYS = timedelta(days=3)  # under which a period says nothing about hours, nor about days with fraud
+MOST_FRAUD = 0.2  # of the rows; above, what honest customers do is a remainder
+MOST_HARD_NEGATIVES = 0.05  # asked for; more of them change what an ordinary batch looks like
 FEWEST_TESTS = 30
 INCIDENTS_FOR_TENTHS = 50
 INCIDENTS_FOR_DAYS = 5
@@ -281,8 +286,13 @@ LINES: tuple[Line, ...] = (
     Line("fraud_days", "days with fraud, the fewest of a shard", 2, None, "shards of ≥ 5 incidents"),
 )
 
-# Lines that grow with the length of the log.
+# Lines that need a log, and grow with its length.
 LOG_LINES = ("zipf_slope", "top_merchants", "repeat_merchant", "rows_a_card", "burstiness", "memory", "lag_1")
+# Lines that leave their goals in a long log, for another mix of salaries, refunds and returning customers.
+LONG_LINES = ("refunds", "repeat_merchant", "whole_all", "sigma_ln_all", "skew_ln_all")
+DAY_LINES = ("hour_entropy", "peak_to_trough", "empty_tenths", "fraud_days")
+MIX_LINES = ("sigma_ln_all", "repeat_merchant")
+TEST_LINES = ("tests_approved", "tests_one", "tests_zero")  # a dozen incidents decide them in a batch of any size
 
 
 @dataclass(frozen=True)
@@ -291,8 +301,9 @@ class Statistic:
 
     ``value`` is None where there is too little to measure. ``low`` and ``high`` are the goal's ends, None for an open
     one; both are None where the line is held to no goal, as every line is in a batch of fewer than ``SMALLEST_BATCH``
-    rows. ``margin`` is half the bootstrap 95 % interval, by which a small batch's goal is widened, 0 elsewhere.
-    ``real`` is the figure of real data, as text.
+    rows. ``margin`` is half the bootstrap 95 % interval, by which the goals of a small batch and those of
+    ``TEST_LINES`` are widened, 0 elsewhere. ``real`` is the figure of real data, as text; ``unjudged`` says why the
+    line is held to no goal, and is empty where it is held to one.
     """
 
     name: str
@@ -303,6 +314,7 @@ class Statistic:
     real: str
     scope: str
     margin: float = 0.0
+    unjudged: str = ""
 
     @property
     def judged(self) -> bool:
@@ -324,25 +336,42 @@ class Statistic:
 def measure(rows: pd.DataFrame, content: RequestContent, replicates: int = REPLICATES) -> list[Statistic]:
     """Every line of ``LINES`` for a whole batch: ``COLUMNS`` and ``shard`` of all its shards, clean or exported.
 
-    Deterministic. ``replicates`` bootstrap draws are made where the request counts fewer than ``WIDEN_BELOW`` rows
-    (0: never).
+    Deterministic. ``replicates`` bootstrap draws are made where the request counts fewer than ``WIDEN_BELOW`` rows,
+    and for ``TEST_LINES`` in any batch that is judged (0: never).
     """
     numbers = _Rows.of(rows, content)
     values = _values(numbers)
-    judged = content.count >= SMALLEST_BATCH
-    long_enough = content.end_date - content.start_date >= SHORTEST_LOG
     margins: dict[str, float] = {}
-    if judged and content.count < WIDEN_BELOW and replicates:
-        margins = _margins(numbers, content.seed, replicates)
+    if content.count >= SMALLEST_BATCH and replicates:
+        margins = _margins(numbers, content.seed, replicates, tests_only=content.count >= WIDEN_BELOW)
     found = []
     for line in LINES:
-        held = judged and (long_enough or line.name not in LOG_LINES)
-        low, high = (line.low, line.high) if held else (None, None)
-        if held and line.name == "hard_negatives":
+        why = _unjudged(line.name, content)
+        low, high = (None, None) if why else (line.low, line.high)
+        if not why and line.name == "hard_negatives":
             low, high = (content.hard_negative_share + off for off in (-HARD_NEGATIVES_OFF, HARD_NEGATIVES_OFF))
         value, margin = values.get(line.name), margins.get(line.name, 0.0)
-        found.append(Statistic(line.name, line.label, value, low, high, _real(line), line.scope, margin))
+        why = why or ("too little to measure" if value is None else "")
+        found.append(Statistic(line.name, line.label, value, low, high, _real(line), line.scope, margin, why))
     return found
+
+
+def _unjudged(name: str, content: RequestContent) -> str:
+    """Why a request's batch is not held to a line's goal; empty where it is."""
+    length = content.end_date - content.start_date
+    reasons = (
+        (content.count < SMALLEST_BATCH, None, f"fewer than {SMALLEST_BATCH:,} rows"),
+        (length < FEWEST_DAYS, DAY_LINES, f"the period is shorter than {FEWEST_DAYS.days} days"),
+        (length < SHORTEST_LOG, LOG_LINES, f"the period is shorter than {SHORTEST_LOG.days} days"),
+        (length > LONGEST_LOG, LONG_LINES, f"the period is longer than {LONGEST_LOG.days} days"),
+        (content.fraud_ratio > MOST_FRAUD, MIX_LINES, f"more than {MOST_FRAUD:.0%} of the rows are to be fraud"),
+        (
+            content.hard_negative_share > MOST_HARD_NEGATIVES,
+            MIX_LINES,
+            f"more than {MOST_HARD_NEGATIVES:.0%} of the legitimate rows are to be hard negatives",
+        ),
+    )
+    return next((why for so, lines, why in reasons if so and (lines is None or name in lines)), "")
 
 
 def collect(shards: Iterable[tuple[str, Iterable[pa.RecordBatch]]], content: RequestContent) -> pd.DataFrame:
@@ -376,17 +405,21 @@ Columns = dict[str, Numbers]  # equally long numeric columns
 
 
 def _values(rows: "_Rows") -> dict[str, float]:
-    found = {**_traffic(rows.legitimate, rows.unit), **_tests(rows.fraud, rows.unit), **_over_time(rows.fraud)}
+    legitimate = _traffic(rows.legitimate, rows.unit, rows.tiny)
+    return _measured({**legitimate, **_tests(rows.fraud, rows.unit), **_over_time(rows.fraud)})
+
+
+def _measured(found: Mapping[str, float | None]) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if value is not None}
 
 
-def _traffic(rows: Columns, unit: int) -> dict[str, float | None]:
+def _traffic(rows: Columns, unit: int, most_tiny: float) -> dict[str, float | None]:
     """The lines about legitimate rows, which are in order of time within each card."""
     amount, declined = rows["amount"], rows["declined"]
     if not len(amount):
         return {}
     bought = {name: column[rows["bought"]] for name, column in rows.items()}
-    tiny = amount <= TINY_UNITS * unit
+    tiny = amount <= most_tiny
     found: dict[str, float | None] = {
         "hour_entropy": hour_entropy(rows["hour"]),
         "peak_to_trough": peak_to_trough(rows["hour"]),
@@ -448,18 +481,27 @@ def _over_time(fraud: Columns) -> dict[str, float | None]:
     return {"empty_tenths": sum(empty) if empty else None, "fraud_days": min(days) if days else None}
 
 
-def _margins(rows: "_Rows", seed: int, replicates: int) -> dict[str, float]:
+def _margins(rows: "_Rows", seed: int, replicates: int, *, tests_only: bool) -> dict[str, float]:
     """Half of each value's bootstrap 95 % interval (1.96 × the replicates' standard deviation).
 
-    Customers are drawn for legitimate rows, whole incidents for fraud rows; both with replacement.
+    Customers are drawn for legitimate rows, whole incidents for fraud rows; both with replacement. ``tests_only``:
+    ``TEST_LINES`` alone.
     """
     generator = rng(seed, "realism", "bootstrap")
     drawn: dict[str, list[float]] = {}
+    tests = {name: column[rows.fraud["card_testing"]] for name, column in rows.fraud.items()}
     for _ in range(replicates):
-        again = _Rows(
-            _drawn(rows.legitimate, "customer", generator), _drawn(rows.fraud, "incident", generator), rows.unit
-        )
-        for name, value in _values(again).items():
+        if tests_only:
+            found = _measured(_tests(_drawn(tests, "incident", generator), rows.unit))
+        else:
+            found = _values(
+                replace(
+                    rows,
+                    legitimate=_drawn(rows.legitimate, "customer", generator),
+                    fraud=_drawn(rows.fraud, "incident", generator),
+                )
+            )
+        for name, value in found.items():
             drawn.setdefault(name, []).append(value)
     margins = {name: float(Z_95 * np.std(values)) for name, values in drawn.items() if len(values) > 1}
     return {name: margin for name, margin in margins.items() if name not in ("empty_tenths", "fraud_days")}
@@ -492,18 +534,24 @@ def _real(line: Line) -> str:
 
 @dataclass(frozen=True)
 class _Rows:
-    """A batch as numeric columns, in order of time: legitimate rows, fraud rows; minor units of a round amount."""
+    """A batch as numeric columns, in order of time: legitimate rows, fraud rows; minor units of a round amount, and
+    of the largest amount that is tiny for legitimate rows.
+    """
 
     legitimate: Columns
     fraud: Columns
     unit: int
+    tiny: float
 
     @classmethod
     def of(cls, frame: pd.DataFrame, content: RequestContent) -> "_Rows":
         moment = frame["event_time"].dt.as_unit("us").astype("int64").to_numpy()
         order = np.argsort(moment, kind="stable")
         frame, moment = frame.iloc[order], moment[order]
-        unit = unit_amount(content.currency) * 10 ** minor_digits(content.currency)
+        digits = 10 ** minor_digits(content.currency)
+        unit = unit_amount(content.currency) * digits
+        # two units, or what two euros buy where a unit buys more (one dinar of Kuwait buys three euros' worth)
+        tiny = TINY_UNITS * min(unit, UNITS_PER_EUR[content.currency] * PRICE_LEVEL.get(content.currency, 1.0) * digits)
         customer, shard = _codes(frame["customer_id"]), _codes(frame["shard"])
         incident = _codes(frame["incident" if "incident" in frame else "incident_id"])
         kind = frame["transaction_type"].to_numpy()
@@ -532,6 +580,7 @@ class _Rows:
             {name: column[~fraud] for name, column in columns.items()},
             {name: column[fraud] for name, column in columns.items()},
             unit,
+            tiny,
         )
 
 

@@ -66,6 +66,9 @@ NULLABLE = (
 IDS = ("transaction_id", *(name for name in ENTITIES if name not in ("merchant_name", "ip_address")))
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _ROUND = (1, 5, 10, 50, 100, 500, 1000)
+TEXTS = ("merchant_name", "merchant_city")
+_MODULI = (3, 7, 11, 13, 16)  # of the microseconds; 2, 4 and 5 show in their last digits
+_DECIMALS = 10
 _LOOKED_UP = 1 << 16  # whole numbers below are coded by a table, faster than by a search
 
 
@@ -86,6 +89,22 @@ class Column:
     ordered: bool
     say: Callable[[int], str]
     by_value: bool = True
+    unit: Ints | None = None
+
+
+@dataclass(frozen=True)
+class Values:
+    """Columns of few values without an order, looked at together: one digit or character of something each.
+
+    ``codes`` (columns × rows of ``Observed``) are below ``NULL``, which stands for no value. ``unit`` numbers the
+    entity that the columns describe.
+    """
+
+    NULL = 17
+
+    kind: Kind
+    names: Sequence[str]
+    codes: Ints
     unit: Ints | None = None
 
 
@@ -125,6 +144,7 @@ class Observed:
         self.clustered_by = "case" if len(np.unique(self.case[self.frauds])) >= self.CASES_ENOUGH else "incident"
         self.cluster = self.case if self.clustered_by == "case" else self.incident
         self.columns = [column for column in self._columns(cell) if column.size > 1]
+        self.values = list(self._values())
 
     def _columns(self, cell: Ints) -> Iterator[Column]:
         yield from self._structure()
@@ -185,7 +205,6 @@ class Observed:
             by_value=False,
         )
         micros = times % 1_000_000
-        yield self._ordered("microseconds mod 10", "microseconds", micros % 10)
         yield self._ordered("microseconds mod 100", "microseconds", micros % 100)
         yield self._ordered("microseconds mod 1000", "microseconds", micros % 1000, by_value=False)
         yield self._ordered("milliseconds", "microseconds", micros // 1000, by_value=False)
@@ -213,13 +232,11 @@ class Observed:
             return
         body = texts[:, 4:]
         lengths = (texts > 0).sum(axis=1)
-        last = texts[np.arange(len(texts)), lengths - 1]
         for what, values, say, by_value in (
             ("length", lengths, _say_number, True),
             ("first four characters", _as_number(texts[:, :4]), _say_text, True),
             ("order", _as_number(body[:, :6]), _say_text, False),
             ("letters", (body > ord("9")).sum(axis=1), _say_number, True),
-            ("last character", last, lambda value: repr(chr(int(value))), True),
         ):
             yield self._ordered(
                 f"{what} of {name}", "id shape", values, codes=codes, say=say, by_value=by_value, unit=codes
@@ -241,6 +258,28 @@ class Observed:
             yield self._ordered(
                 f"{what} of ip_address", "id shape", values, codes=codes, say=say, by_value=by_value, unit=codes
             )
+
+    def _values(self) -> Iterator[Values]:
+        micros = self._times() % 1_000_000
+        names = [f"microseconds, digit {digit + 1} of 6" for digit in range(6)]
+        digits = [micros // 10 ** (5 - digit) % 10 for digit in range(6)]
+        names += [f"microseconds mod {modulus}" for modulus in _MODULI]
+        digits += [micros % modulus for modulus in _MODULI]
+        yield Values("microseconds", names, np.array(digits)[:, self._order])
+        for name in IDS:
+            codes, texts = self._texts(name)
+            if texts.size:
+                names = [f"{name}[{place}]" for place in range(4, texts.shape[1])]
+                yield self._of_unit(names, codes, _HEX[texts.T[4:]])
+        for name in TEXTS:
+            codes, words = self._words(name)
+            if words:
+                yield self._of_unit([f"spaces in {name}"], codes, np.array([[_spaces(word) for word in words]]))
+
+    def _of_unit(self, names: Sequence[str], codes: Ints, values: Ints) -> Values:
+        unit = codes[self._order]
+        missing = np.full((len(values), 1), Values.NULL)
+        return Values("id shape", names, np.hstack([values, missing])[:, unit], unit)
 
     def _ordered(
         self,
@@ -360,6 +399,23 @@ def _as_number(texts: NDArray[np.uint8]) -> NDArray[np.float64]:
     return texts @ weights
 
 
+def _hex() -> Ints:
+    """The value of each hexadecimal character; 16 is any other, ``Values.NULL`` the end of the text."""
+    values = np.full(256, 16)
+    for value, character in enumerate(b"0123456789abcdef"):
+        values[character] = value
+    values[0] = Values.NULL
+    return values
+
+
+_HEX = _hex()
+
+
+def _spaces(word: str) -> int:
+    """Spaces that are too many: 1 leading, 2 trailing, 4 doubled."""
+    return (word[:1] == " ") + 2 * (word[-1:] == " ") + 4 * ("  " in word)
+
+
 def _say_number(number: float) -> str:
     return f"{number:g}"
 
@@ -380,10 +436,10 @@ def _trailing_zeros(numbers: Ints, most: int) -> Ints:
 
 
 def _decimals(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Decimals that the shortest way to write the number needs, up to 6."""
-    count = np.full(len(values), 6.0)
-    for places in range(5, -1, -1):
+    """Decimals that the shortest way to write the number needs, up to ``_DECIMALS``."""
+    count = np.full(len(values), float(_DECIMALS))
+    for places in range(_DECIMALS - 1, -1, -1):
         scaled = values * 10**places
-        count[np.abs(scaled - np.rint(scaled)) < 1e-9 * np.maximum(1.0, np.abs(scaled))] = places
+        count[np.abs(scaled - np.rint(scaled)) < 1e-14 * np.maximum(1.0, np.abs(scaled))] = places
     count[np.isnan(values)] = np.nan
     return count

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgf_pipeline.quality.shortcut_columns import Bools, Column, Ints, Observed
+from sgf_pipeline.quality.shortcut_columns import Bools, Column, Ints, Observed, Values
 
 Floats = NDArray[np.float64]
 
@@ -98,6 +98,57 @@ class Rules:
                 gradings.append(grading_and_rule[0])
                 rules.append(grading_and_rule[1])
         return gradings, rules
+
+    def look_at_values(self, values: Values, least: float) -> list[Grading]:
+        """What can be made of columns of few values, learnt on other cases; only an AUC above ``least`` is worth it.
+
+        These columns should be the same everywhere, so a value is learnt over all cells together: it counts if it was
+        fraud clearly more often than its rows' cells would have it.
+        """
+        size, cells, columns = values.NULL + 1, len(self._seen.cells), len(values.names)
+        at = cells * FOLDS * size * np.arange(columns)[:, None]
+
+        def counted(part: slice) -> Ints:
+            stratum, codes = self._stratum[part], values.codes[:, part]
+            every = np.bincount(stratum, minlength=cells * FOLDS)
+            if values.unit is not None:  # rows without the entity are not looked at one by one
+                present = np.flatnonzero(values.unit[part] >= 0)
+                stratum, codes = stratum[present], codes[:, present]
+            keys = (at + size * stratum + codes).ravel()
+            counts = np.bincount(keys, minlength=at.size * cells * FOLDS * size).reshape(columns, -1, size)
+            counts[:, :, values.NULL] += every - counts.sum(axis=2)
+            return counts.reshape(columns, cells, FOLDS, size)
+
+        frauds, others = counted(self._seen.frauds), counted(self._seen.others)
+        elsewhere = frauds.sum(axis=2, keepdims=True) - frauds
+        rows = elsewhere + others.sum(axis=2, keepdims=True) - others
+        base = elsewhere.sum(axis=3, keepdims=True) / np.maximum(rows.sum(axis=3, keepdims=True), 1)
+        seen, expected = elsewhere.sum(axis=1), (rows * base).sum(axis=1)
+        clearly = seen - expected > _CLEARLY * np.sqrt(expected)
+        clearly[..., values.NULL] = False
+        # Even if all frauds with such a value lay above all other rows, the AUC were half their share above a half
+        share = (frauds.sum(axis=1) * clearly).sum(axis=(1, 2)) / max(1, int(self._cell_frauds.sum()))
+        lift = np.round((seen + 1) / (expected + 1), 9)
+        gradings = []
+        for number in np.flatnonzero(0.5 + share / 2 > least):
+            score = np.where(clearly[number], lift[number], 0.0)
+            order, levels = _graded(score.ravel())
+            by_cell = [
+                np.array([np.bincount(order, counts.ravel(), levels) for counts in part[number]])
+                for part in (frauds, others)
+            ]
+            worth = ", ".join(f"{value:x}" for value in np.flatnonzero(clearly[number].any(axis=0)))
+
+            def grades(row: Ints = values.codes[number], order: Ints = order) -> Ints:
+                return order[self._fold * size + row]
+
+            column = Column(
+                values.names[number], values.kind, values.codes[number], size, False, str, True, values.unit
+            )
+            text = f"{column.name} in {{{worth}}} (values learnt on other cases)"
+            auc = self._stratified_auc(by_cell[0], by_cell[1])
+            gradings.append(Grading(column, text, auc, levels, grades, self.weight))
+        return gradings
 
     def _stratified_auc(self, frauds: Ints, others: Ints) -> float:
         """AUC within the cells, weighted by their frauds; a null ties with everything."""
@@ -215,22 +266,22 @@ class Rules:
         )
         of_customer = seen.customer[seen.others]
         variances = [clustered_variance(fraud_parts, self._clusters) + clustered_variance(other_parts, of_customer)]
+        freedom = int(self._clusters.max())
         if grading.column.unit is not None:
             unit = grading.column.unit
+            units = _or_else(unit[seen.frauds], self._clusters)
             variances.append(
-                clustered_variance(fraud_parts, _or_else(unit[seen.frauds], self._clusters))
+                clustered_variance(fraud_parts, units)
                 + clustered_variance(other_parts, _or_else(unit[seen.others], of_customer))
             )
-        return max(0.0, grading.auc - self._width(max(variances), tried))
+            freedom = min(freedom, len(np.unique(units)) - 1)
+        return max(0.0, grading.auc - quantile(tried, freedom) * float(np.sqrt(max(variances))))
 
     def recall_bound(self, rule: Rule, tried: int) -> float:
         """Lower limit of the recall: a ratio over clusters."""
         found = rule.flagged()[self._seen.frauds]
         variance = clustered_variance((found - rule.recall) / len(found), self._clusters)
-        return max(0.0, rule.recall - self._width(variance, tried))
-
-    def _width(self, variance: float, tried: int) -> float:
-        return quantile(tried, int(self._clusters.max())) * float(np.sqrt(variance))
+        return max(0.0, rule.recall - quantile(tried, int(self._clusters.max())) * float(np.sqrt(variance)))
 
 
 class Trees:

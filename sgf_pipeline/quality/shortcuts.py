@@ -35,6 +35,9 @@ SEPARABLE_BELOW = 0.5  # below this difficulty, separability is reported, not ju
 FRAUDS_NEEDED = 200
 LEGITIMATE_NEEDED = 5_000
 INCIDENTS_NEEDED = 5
+# Under this many customers one customer's things are a tenth of all rows or more, whoever is defrauded: that fraud
+# names few of them, or that their few identifiers differ from the others', says nothing about the generator.
+CUSTOMERS_NEEDED = 10
 # Above this many legitimate rows, whole customers are drawn until there are as many.
 LEGITIMATE_ENOUGH = 20_000
 _WAYS_TO_CONCENTRATE = 6  # three entities, by rows and by incidents
@@ -135,6 +138,17 @@ def _too_small(table: pa.Table) -> str:
     return ""
 
 
+def _too_few_customers(customers: int) -> str:
+    """Why nothing can be said about customers' things; empty if something can."""
+    if customers >= CUSTOMERS_NEEDED:
+        return ""
+    return f"{customers} customer{'s' if customers > 1 else ''} with rows, at least {CUSTOMERS_NEEDED} are needed"
+
+
+def _of_transaction(column: str) -> bool:
+    return "transaction_id" in column
+
+
 def _frauds(table: pa.Table) -> Bools:
     return np.asarray(table.column("is_fraud"))
 
@@ -166,11 +180,28 @@ class _Search:
 
     def structure(self) -> list[Finding]:
         columns = [column for column in self._seen.columns if column.kind in STRUCTURE]
+        values = self._seen.values
+        few = _too_few_customers(len(np.unique(self._seen.customer)))
+        if few:
+            columns = [column for column in columns if column.kind != "id shape" or _of_transaction(column.name)]
+            values = [some for some in values if some.kind != "id shape" or _of_transaction(some.names[0])]
+        tried = len(columns) + sum(len(some.names) for some in values)
         lines = []
         for name in STRUCTURE:
-            own = [column for column in columns if column.kind == name]
-            gradings = [grading for column in own for grading in self._rules.look_at(column, flagging=False)[0]]
-            lines.append(self._auc_line(name, gradings, STRUCTURE_AUC, len(columns), judged=True))
+            gradings = [
+                grading
+                for column in columns
+                if column.kind == name
+                for grading in self._rules.look_at(column, flagging=False)[0]
+            ]
+            for some in values:
+                if some.kind == name:
+                    gradings += self._rules.look_at_values(some, STRUCTURE_AUC)
+            line = self._auc_line(name, gradings, STRUCTURE_AUC, tried, judged=True)
+            if few and name == "id shape" and line.passed:
+                why = f"{few} to look at the identifiers of entities; those of transactions show nothing"
+                line = Finding(name, self._scenario, "not assessed", "", why=why)
+            lines.append(line)
         return lines
 
     def separability(self, recall_limit: float | None, auc_limit: float | None) -> list[Finding]:
@@ -249,6 +280,9 @@ def _also(names: list[str], worst: str) -> tuple[str, ...]:
 def _concentration(table: pa.Table, scenario: str) -> Finding:
     """What rests on one customer, card or merchant: the largest share of fraud rows that name it, or of incidents of
     which it carries half the fraud rows or more. That a popular shop occurs in many incidents is no fault."""
+    few = _too_few_customers(len(np.unique(encoded(table, "customer_id")[0])))
+    if few:
+        return Finding("concentration", scenario, "not assessed", "", why=few)
     frauds = table.filter(table.column("is_fraud"))
     incident = np.unique(np.asarray(frauds.column("incident").fill_null(-1)), return_inverse=True)[1]
     sizes = np.bincount(incident)

@@ -83,6 +83,15 @@ SPEND_DECLINES = np.array([RESPONSE_CODES.index(word) for word in ("51", "51", "
 HIDDEN, CLONED, NEAR = 0.9, 0.7, 0.95
 MOST_TESTED = 20
 
+# What tests of at most this many units are like in any shard, whatever its cases: how many ask for exactly one unit,
+# for nothing (terminals cannot), and how many are approved. The figures that the published data have lie near these.
+TINY_UNITS = 2
+ONE, ZERO, LIVE = 0.3, 0.088, 0.51
+STAY_TINY = 0.45  # of an incident's tests, at least, however careful the offender
+
+# Fractional parts of the multiples of these spread any number of incidents evenly, in all three at once.
+EVEN_STEPS = (0.8191725134, 0.6710436067, 0.5497004779)
+
 # ISO 18245 categories whose goods are easily sold on: electronics, computers, jewellery, sports shoes, perfume,
 # department stores, marketplaces, game credits, gift codes.
 RESALE_GOODS = ("5732", "5045", "5944", "5661", "5941", "5977", "5311", "5399", "5816", "5818")
@@ -137,7 +146,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     test = np.array([s.kind in TESTS for s in case.steps])[step]
     n, tests = len(step), int(np.count_nonzero(test))
 
-    tried, passed, codes = _tests(rng, careful, tests, len(cards), spends=n > tests)
+    tried, passed, codes = _tests(incident, careful, tests, len(cards), spends=n > tests)
     # Only what passed is worth spending on; a few cards get most of it.
     live = np.array(sorted(set(tried[passed].tolist())), dtype=np.int64)
     rng.shuffle(live)
@@ -153,10 +162,11 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     hidden[0] = False  # the shop that gives the case its name is tried in any case
     shops = _shops(case, incident, customers, channels, test, hidden, merchant_country(case, incident, home))
     device, address, address_country, north, east = _sessions(incident, careful, gang, customers, channels)
+    amounts = _amounts(case, incident, careful, step, customers, shops, hidden, channels)
     columns = card_payments(
         population, rng, customers, shops, np.concatenate(moments),
-        _amounts(case, incident, careful, step, customers, shops, hidden), channels,
-        transaction_type=np.array([TYPES[s.kind] for s in case.steps])[step],
+        amounts, channels,
+        transaction_type=_types(case, step, test, amounts, population.world.unit),
         card=population.card[customers] + _card_number(rng, population.cards[cards])[card],
         entry_mode=_entry_modes(incident, channels, hidden),
         response_code=response,
@@ -189,41 +199,83 @@ def _entry_modes(incident: Incident, channels: Array, hidden: Array) -> Array:
     return np.where(kept, STORED, entry)
 
 
+def _types(case: FraudCase, step: Array, test: Array, amounts: Array, unit: int) -> Array:
+    """Codes: what the steps say, but a test of nothing is a verification, and one that is neither that nor of one
+    unit is a purchase.
+    """
+    types = np.array([TYPES[s.kind] for s in case.steps])[step]
+    types = np.where(test & (amounts == 0), TYPES["verification"], types)
+    return np.where(test & (amounts != 0) & (amounts != unit), TYPES["micro_purchase"], types)
+
+
 def _amounts(
-    case: FraudCase, incident: Incident, careful: float, step: Array, customers: Array, shops: Array, hidden: Array
-) -> Array:
-    """Minor units. Verifications are of zero or one unit; other tests tiny, growing with care; spends sized by the
-    habit, or, where hidden, by what the victim pays in such a shop.
+    case: FraudCase, incident: Incident, careful: float, step: Array, customers: Array, shops: Array, hidden: Array,
+    channels: Array,
+) -> Array:  # fmt: skip
+    """Minor units. Tests are of nothing, of one unit, or tiny, growing with care; spends sized by the habit, or,
+    where hidden, by what the victim pays in such a shop.
+
+    The case says which tests ask for nothing or one unit first, not how many do: a shard has too few cases for that.
     """
     rng, population, world = incident.rng, incident.population, incident.population.world
     n = len(step)
     low, high = np.array([(s.low, s.high) for s in case.steps])[step].T
     kinds = np.array([s.kind for s in case.steps])[step]
-    verified = kinds == "verification"
-    luck, chance = rng.random(n), rng.random(n)
+    test, verified = kinds != "spend", kinds == "verification"
+    luck = rng.random(n)
     ending = world.merchant_ending[shops]
     usual = usual_amounts(incident, customers, shops)
+    free = np.zeros(n, dtype=np.int8)
 
-    # What is to cost nothing often costs one unit, where the shop's bank knows no other check: the rarer such checks
-    # are in a case, the more of them stay at zero.
-    zero = np.clip(0.18 / max(verified.mean(), 0.01), 0.36, 0.75)
-    checked = np.where(chance < np.where(high == 0, zero, np.where(low == 0, 0.7 * zero, 0.0)), 0, world.unit)
-    # Shops have prices of their own: what is meant to be one unit often is somewhat less or more.
-    tiny = np.where(kinds == "unit_test", 0.2 + 1.6 * luck, low + luck * (high - low)) * world.unit
+    # Shops have prices of their own: what is not of exactly one unit is somewhat less or more.
+    around = (0.2 + 1.6 * luck) * world.unit
+    tiny = np.where(kinds == "micro_purchase", (low + luck * (high - low)) * world.unit, around)
     share = careful * rng.random(n) ** 0.5
     most = MOST_TESTED * world.unit
-    small = tiny ** (1 - share) * usual**share
-    small = np.where(small < most, small, most * (0.2 + 0.8 * luck))
-    free = np.zeros(n, dtype=np.int8)
-    small = np.minimum(world.snap(rng, small, np.where(hidden, ending, free)), most)
-    exact = (kinds == "unit_test") & (chance < 0.48)
-    tested = np.where(verified, checked, np.where(exact, world.unit, small))
+    dear = np.maximum(tiny, 1) ** (1 - share) * usual**share
+    dear = np.where(dear < most, dear, most * (0.2 + 0.8 * luck))
+    dear = np.minimum(world.snap(rng, dear, np.where(hidden, ending, free)), most)
+    grown = _grown(rng, test, verified, dear > TINY_UNITS * world.unit)
+    tiny = np.where(dear <= TINY_UNITS * world.unit, dear, world.snap(rng, tiny, free))
+    # Only as many as wanted are of exactly one unit.
+    tiny = np.where(tiny == world.unit, world.snap(rng, around, free), tiny)
+    tiny = np.where(tiny == world.unit, world.unit - max(1, world.unit // 100), tiny)
+    zero, one = _nothing_or_one(incident, np.flatnonzero(test & ~grown), kinds, high, channels)
+    tested = np.where(grown, dear, tiny)
+    tested[zero] = 0
+    tested[one] = world.unit
 
     # Wide draws are pulled towards the victim's own habit.
     factor = np.maximum(low, 0.01) * (np.maximum(high, 0.01) / np.maximum(low, 0.01)) ** luck
     of_habit = np.where(hidden, usual * factor ** (1 - 0.85 * careful), population.habit[customers] * factor)
     spent = world.snap(rng, np.minimum(of_habit, population.card_limit[customers]), ending)
-    return np.where(kinds == "spend", spent, tested).astype(np.int64)
+    return np.where(test, tested, spent).astype(np.int64)
+
+
+def _grown(rng: np.random.Generator, test: Array, verified: Array, dear: Array) -> Array:
+    """Which of the tests that might be dear are so: enough others stay, that verifications can be what they are."""
+    tests = int(np.count_nonzero(test))
+    stay = min(tests, max(STAY_TINY * tests, np.count_nonzero(verified) / (ONE + ZERO)))
+    candidates = rng.permutation(np.flatnonzero(test & ~verified & dear))
+    grown = np.zeros(len(test), dtype=bool)
+    grown[candidates[: int(tests - stay)]] = True
+    return grown
+
+
+def _nothing_or_one(incident: Incident, tiny: Array, kinds: Array, high: Array, channels: Array) -> tuple[Array, Array]:
+    """Which of the ``tiny`` rows ask for nothing, and which for one unit: verifications first, then unit tests."""
+    turn = np.select([kinds == "verification", kinds == "unit_test"], [-1.0, 0.0], 0.5) - (high == 0)
+    turn = turn[tiny] + incident.rng.random(len(tiny))
+    tiny = tiny[np.argsort(turn)]
+    remote = tiny[channels[tiny] != CHANNELS.index("pos")]
+    zero = remote[: _evenly(incident, ZERO * len(remote), 0)]
+    rest = tiny[~np.isin(tiny, zero)]
+    return zero, rest[: _evenly(incident, ONE * len(tiny), 1)]
+
+
+def _evenly(incident: Incident, wanted: float, what: int) -> int:
+    """``wanted`` rounded up or down, so that the incidents of a shard together have what they want."""
+    return int(wanted + (0.5 + (incident.number + 1) * EVEN_STEPS[what]) % 1.0)
 
 
 def _sessions(
@@ -252,19 +304,20 @@ def _sessions(
     )
 
 
-def _tests(
-    rng: np.random.Generator, careful: float, tests: int, cards: int, *, spends: bool
-) -> tuple[Array, Array, Array]:
+def _tests(incident: Incident, careful: float, tests: int, cards: int, *, spends: bool) -> tuple[Array, Array, Array]:
     """For each test in order: the card (numbered as they are first tried), whether it passed, its decline code.
 
     A card that passed is tried again less often than one that did not; if anything is to be spent, one passes. The
-    more careful, the fresher the numbers: more of them live, and what is refused is refused for honest reasons.
+    more careful, the fresher the numbers: what is refused is refused for honest reasons.
     """
+    rng = incident.rng
     again = rng.random(tests) < 0.1
     again[0] = False
     known = np.minimum(np.cumsum(~again), cards)  # cards tried up to and including this test
     again |= np.cumsum(~again) > cards
-    live = rng.random(cards) < rng.normal(0.49 + 0.09 * careful, 0.04)
+    tried = int(known[-1])
+    live = np.zeros(cards, dtype=bool)
+    live[rng.permutation(tried)[: _evenly(incident, (LIVE + 0.02 * careful) * tried, 2)]] = True
     pick = (rng.random(tests) * known).astype(np.int64)
     other = (rng.random(tests) * known).astype(np.int64)
     card = np.where(again, np.where(live[pick], other, pick), known - 1)

@@ -116,10 +116,24 @@ RESALE_GOODS = ("5732", "5045", "5944", "5661", "5941", "5977", "5621", "5311", 
 VOUCHERS = ("5947", "5816", "5818", "5311")
 SUBSCRIPTIONS = ("4814", "4899", "5815", "5817", "5968", "7997")
 
+# Where bust-outs may buy, for explanations call it goods that sell easily, or vouchers and credits. Beside the gang's
+# own trades: supermarkets, variety and clothes shops, tools, furniture and homeware, pharmacies, wines, books, toys,
+# mail order, tobacco; for vouchers every trade in whose shops they hang on a rack or which sells credits itself. In the
+# order in which they are tried where a gang's own trade has no shop.
+SELLS_GOODS = (
+    "5399", "5311", "5732", "5045", "5944", "5661", "5941", "5977", "5621", "5651", "5641", "5945", "5912",
+    "5331", "5411", "5964", "5251", "5719", "5712", "5921", "5942", "5993",
+)  # fmt: skip
+SELLS_VOUCHERS = (
+    "5399", "5311", "5732", "5947", "5816", "5818", "5815", "5817", "5411", "5499", "5331", "5945", "5994", "5993",
+    "5942", "5977", "5651", "5661", "5621", "4814", "9402",
+)  # fmt: skip
+
 EMPLOYERS, LENDERS = 4000, 60  # numbers of a country's company accounts: employers first, those one pays after them
 USUAL_SHOPS = 5
 # Of the bust-out's purchases, by the careless and by the careful, are made where the account buys anyhow.
 SAME_SHOPS, OWN_SHOPS = 0.3, 0.9
+OWN_SHOPS_TRIED = 8  # of the holder's shops, until one sells what is bought
 GOLDEN_RATIO = 0.6180339887498949
 
 # Days after the last row until the bank understands: a holder of the name complains soon, nobody complains for a dead
@@ -208,8 +222,9 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     country = merchant_country(case, incident, home)
     bought = np.flatnonzero(types == TRANSACTION_TYPES.index("purchase"))
     shops = _shops(case, incident, step, which, accounts, country)
-    own = usual_shops(incident, customers, channels != CHANNELS.index("pos"))
+    own, sold = _own_shops(case, incident, step, customers, channels != CHANNELS.index("pos"))
     hidden = fraud & (rng.random(n) < SAME_SHOPS + (OWN_SHOPS - SAME_SHOPS) * careful)
+    hidden &= sold | ~_of_kind(case, step, *BOUGHT)
     shops = np.where(hidden, own, shops)
     quiet = np.flatnonzero(~fraud)
     taken = np.flatnonzero(fraud)
@@ -355,6 +370,8 @@ def _shops(
     shops = np.zeros(len(step), dtype=np.int64)
     few = min(max(case.outsiders, 1), 4)
     favourite = int(incident.campaign_rng().integers(0, 1 << 20))  # the trade in which the gang knows a buyer
+    buyer = RESALE_GOODS[favourite % len(RESALE_GOODS)]
+    wanted = case.merchant_category if case.merchant_category in SELLS_GOODS else buyer
     known: dict[tuple[str, bool], Array] = {}  # the shops of a kind of purchase, from one step to the next
     for number, (kind, channel, count) in enumerate((s.kind, s.channel, s.count) for s in case.steps):
         online = channel != "pos"
@@ -366,16 +383,18 @@ def _shops(
             elif kind == "build_purchase":
                 usual = world.pick_in_city(rng, np.repeat(population.city[accounts], USUAL_SHOPS))
             elif kind == "build_subscription":
-                mcc, where = _sold(world, SUBSCRIPTIONS[rng.integers(0, len(SUBSCRIPTIONS))], online, home)
+                word = SUBSCRIPTIONS[rng.integers(0, len(SUBSCRIPTIONS))]
+                mcc, where = _sold(world, (word, "5399", "5311", "5732"), online, home)
                 usual = world.pick_merchants(rng, 3, online=True, mcc=mcc, country=where)
             elif kind == "goods_purchase":
                 parts = []
-                for word, many in ((RESALE_GOODS[favourite % len(RESALE_GOODS)], 2), (case.merchant_category, few)):
-                    mcc, where = _sold(world, word, online, country)
+                for word, many in ((buyer, 2), (wanted, few)):
+                    mcc, where = _sold(world, (word, *SELLS_GOODS), online, country)
                     parts.append(gang_merchants(incident, many, online=online, mcc=mcc, country=where))
                 usual = np.concatenate(parts)
             else:
-                mcc, where = _sold(world, VOUCHERS[favourite % len(VOUCHERS)], online, country)
+                word = VOUCHERS[favourite % len(VOUCHERS)]
+                mcc, where = _sold(world, (word, *SELLS_VOUCHERS), online, country)
                 usual = gang_merchants(incident, few, online=online, mcc=mcc, country=where)
             known[kind, online] = usual
         usual, rows = known[kind, online], step == number
@@ -387,16 +406,35 @@ def _shops(
     return shops
 
 
-def _sold(world: World, mcc: str | None, online: bool, country: int | None) -> tuple[str | None, int | None]:
-    """The category and country, or others that have shops of that kind (online or at a counter).
+def _own_shops(
+    case: FraudCase, incident: Incident, step: Array, customers: Array, online: Array
+) -> tuple[Array, Array]:
+    """(a shop a row where its customer might buy himself, whether it sells what the row's step buys).
 
-    Else a counter would seem to sell online, which no honest one does. Far countries have no online shops here.
+    The first of a few that does, the last one where none does.
+    """
+    goods, vouchers = (_of_kind(case, step, kind) for kind in BOUGHT)
+    tried = usual_shops(incident, np.repeat(customers, OWN_SHOPS_TRIED), np.repeat(online, OWN_SHOPS_TRIED))
+    tried = tried.reshape(len(step), OWN_SHOPS_TRIED)
+    sells = incident.population.world.merchant_mcc[tried].astype("U4")
+    fits = goods[:, None] & np.isin(sells, SELLS_GOODS)
+    fits |= vouchers[:, None] & np.isin(sells, SELLS_VOUCHERS)
+    sold = np.asarray(fits.any(axis=1))
+    first = np.where(sold, fits.argmax(axis=1), OWN_SHOPS_TRIED - 1)
+    return np.asarray(tried[np.arange(len(step)), first]), sold
+
+
+def _sold(world: World, trades: tuple[str, ...], online: bool, country: int | None) -> tuple[str | None, int | None]:
+    """The first of the categories that has shops of that kind (online or at a counter) in the country, else anywhere.
+
+    Else a counter would seem to sell online, which no honest one does. Far countries have no online shops here. A
+    world without any such shop, which none of a usual size is, gives (None, None): any shop.
     """
     for place in (country, None):
-        for word in (mcc, "5399", "5311", "5732"):
+        for word in trades:
             first = world.pool(online, word, place)[0][0]
             here = place is None or world.merchant_country[first] == place
-            if here and word in (None, world.merchant_mcc[first]) and world.merchant_online[first] == online:
+            if here and word == world.merchant_mcc[first] and world.merchant_online[first] == online:
                 return word, place
     return None, None
 

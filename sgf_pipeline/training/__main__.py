@@ -26,7 +26,7 @@ ADAPTER_STEPS: dict[ScenarioName, int] = {
     "card_testing": 300,
     "money_laundering": 200,
     "phishing": 200,
-    "account_takeover": 400,
+    "account_takeover": 900,
     "identity_theft": 600,
     "merchant_fraud": 600,
     "chargeback_fraud": 900,

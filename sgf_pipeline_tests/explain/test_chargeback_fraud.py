@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from sgf_pipeline.explain import verify
-from sgf_pipeline.explain.chargeback_fraud import VECTORS
+from sgf_pipeline.explain.chargeback_fraud import LEAD, VECTORS
 from sgf_pipeline.scenarios import SCENARIOS
 from sgf_pipeline_tests.explain.telling import by_hand, proofs, reworded, rows_of, told
 
@@ -72,3 +72,9 @@ def test_a_condition_names_no_step_that_has_not_come_yet() -> None:
     cited = [rows["back"]["where"]["case_step"] for rows in third if "back" in rows]
     assert cited
     assert all(steps == [2] for steps in cited)  # 0 goods, 1 kept, 2 refund; 3 is the dispute
+
+
+def test_no_sentence_says_that_the_customer_himself_bought() -> None:
+    """Guards the family purchase: somebody of the household made it, on the customer's card."""
+    for sentence in LEAD.en + LEAD.fr:
+        assert not any(said in sentence for said in ("customer bought", "by the customer", "par le client", "a acheté"))

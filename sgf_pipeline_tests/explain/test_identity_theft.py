@@ -2,10 +2,16 @@
 
 import json
 
+import pyarrow as pa
 import pytest
 
+from sgf_pipeline.domain.identifiers import Identifiers
 from sgf_pipeline.explain import verify
+from sgf_pipeline.formatting import clean
+from sgf_pipeline.scenarios.identity_theft import SELLS_GOODS, SELLS_VOUCHERS
+from sgf_pipeline.simulation import simulate
 from sgf_pipeline_tests.explain.telling import LANGUAGES, by_hand, proofs, rows_of, told
+from sgf_pipeline_tests.hand_written import CASES, content
 
 NAME = "identity_theft"
 
@@ -48,3 +54,26 @@ def test_a_repayment_whose_takings_were_cut_away_says_nothing_of_them(language: 
     explained = told(repayments, NAME, language)
     assert {json.loads(text)["fact"] for text in explained["evidence"]} == {"unseen_taking"}
     assert verify(explained) == []
+
+
+@pytest.mark.parametrize(
+    ("currency", "country", "difficulty", "category"),
+    [("EUR", "FR", 0.0, "5732"), ("EUR", "IT", 1.0, "4722"), ("KWD", "KW", 0.5, "5816"), ("TND", "TN", 1.0, "5947")],
+)
+def test_goods_and_vouchers_are_bought_where_they_are_sold(
+    currency: str, country: str, difficulty: float, category: str
+) -> None:
+    """Guards "goods that sell easily" against railways and charities, "vouchers or credits" against fast food."""
+    request = content(
+        count=5_000, scenarios=[NAME], currency=currency, countries=[country], difficulty=difficulty, fraud_ratio=0.06
+    )
+    plan = [case.model_copy(update={"merchant_category": category}) for case in CASES[NAME]]
+    ids = Identifiers("s", content_sha="c", seed=1, population_seed=1, scenario=NAME)
+    rows = pa.Table.from_batches(list(clean(simulate(request, NAME, plan), request, ids))).to_pandas()
+    rows = rows[rows["is_fraud"]]
+    kinds = [plan[int(case)].steps[int(step)].kind for case, step in zip(rows["case"], rows["case_step"], strict=True)]
+    bought = rows.assign(kind=kinds).groupby("kind")["merchant_category_code"].agg(lambda codes: set(codes.dropna()))
+    assert len(bought["goods_purchase"] | bought["voucher_purchase"]) > 1
+    assert bought["goods_purchase"] <= set(SELLS_GOODS)
+    assert bought["voucher_purchase"] <= set(SELLS_VOUCHERS)
+    assert not {"4112", "5814", "4899", "8398"} & {*SELLS_GOODS, *SELLS_VOUCHERS}

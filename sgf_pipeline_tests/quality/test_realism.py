@@ -223,7 +223,7 @@ def test_a_small_batch_has_wider_goals_and_a_tiny_one_none(rows):
     assert 0.002 < spread["whole"] < 0.05
     assert 0.005 < spread["repeat_merchant"] < 0.1
     assert spread["exact_repeats"] < 0.006  # a customer drawn twice does not repeat himself
-    assert not any(line.margin for line in realism.measure(rows, asked()))
+    assert {line.name for line in realism.measure(rows, asked()) if line.margin} == set(realism.TEST_LINES)
     tiny = realism.measure(few, asked(count=1_000))
     assert not any(line.judged for line in tiny)
     assert all(line.in_goal for line in tiny)
@@ -262,6 +262,35 @@ def test_a_short_period_is_not_judged_by_the_length_of_its_log(rows):
     lines = {line.name: line for line in realism.measure(rows, day)}
     assert not any(lines[name].judged for name in realism.LOG_LINES)
     assert lines["whole"].judged
+
+
+@pytest.mark.parametrize(
+    ("changes", "unjudged", "why"),
+    [
+        ({"end_date": "2025-12-31T23:59:59Z"}, realism.LONG_LINES, "longer than 120 days"),
+        ({"end_date": "2025-01-02T23:59:59Z"}, realism.DAY_LINES, "shorter than 3 days"),
+        ({"fraud_ratio": 0.3}, realism.MIX_LINES, "more than 20%"),
+        ({"hard_negative_share": 0.1}, realism.MIX_LINES, "more than 5%"),
+    ],
+)
+def test_a_line_is_not_judged_where_the_request_rules_its_goal_out(rows, changes, unjudged, why):
+    """Guards odd but legal requests against goals they cannot meet, and verdicts without a reason."""
+    lines = {line.name: line for line in realism.measure(rows, asked(**changes), replicates=0)}
+    for name in unjudged:
+        assert not lines[name].judged
+        assert why in lines[name].unjudged
+    assert lines["whole"].judged
+    assert all(bool(line.unjudged) != line.judged for line in lines.values())
+    assert {line.name for line in realism.measure(rows, asked(), replicates=0) if line.unjudged} <= {"empty_tenths"}
+
+
+@pytest.mark.parametrize(("currency", "bound"), [("EUR", 2.0), ("JPY", 200.0), ("KWD", 0.66)])
+def test_what_is_tiny_follows_the_price_level(rows, currency, bound):
+    """Guards the dinar of Kuwait, of which two buy what six euros do, against a fifth of all rows that are tiny."""
+    request = asked(currency=currency, countries=["FR"])
+    just = {"amount": np.where(np.arange(len(rows)) % 2, bound, bound * 1.1)}
+    honest = rows.assign(**just, is_fraud=False)
+    assert values(honest, request)["tiny"] == pytest.approx(0.5, abs=0.001)
 
 
 def test_a_huge_batch_is_measured_on_whole_customers(rows, monkeypatch):

@@ -157,6 +157,98 @@ def either_of_two_columns(frame: pd.DataFrame) -> None:
     frame["prior_disputes"] = np.where(even == frame["is_fraud"], 4, 0)
 
 
+Plant = Callable[[pd.DataFrame], None]
+
+
+def in_microseconds(change: Callable[[pd.Series], pd.Series]) -> Plant:
+    """Changes what stands below the second of each fraud."""
+
+    def plant(frame: pd.DataFrame) -> None:
+        times = frame["event_time"].astype("int64")
+        planted = pd.to_datetime(times - times % 1_000_000 + change(times % 1_000_000), unit="us", utc=True)
+        frame["event_time"] = planted.where(frame["is_fraud"], frame["event_time"])
+
+    return plant
+
+
+def in_texts(name: str, change: Callable[[str], str]) -> Plant:
+    """Changes a text of each fraud; rows without one borrow their customer's number."""
+
+    def plant(frame: pd.DataFrame) -> None:
+        frame[name] = frame[name].fillna(name[:3] + "_" + frame["customer_id"].str[4:])
+        frauds = frame["is_fraud"]
+        frame.loc[frauds, name] = frame.loc[frauds, name].map(change)
+
+    return plant
+
+
+def character(place: int, change: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: text[:place] + change(text[place]) + text[place + 1 :]
+
+
+def decimals_of_latitude(places: int) -> Plant:
+    def plant(frame: pd.DataFrame) -> None:
+        draw = np.random.default_rng(places)
+        whole = draw.integers(1, 10**9, len(frame))
+        frame["latitude"] = np.round(45 + whole / 1e9, 9)
+        frame["longitude"] = 5.25
+        short = np.round(frame["latitude"], places)
+        frame["latitude"] = short.where(frame["is_fraud"], frame["latitude"])
+
+    return plant
+
+
+def even_hex(digit: str) -> str:
+    return f"{int(digit, 16) & 14:x}"
+
+
+@pytest.mark.parametrize(
+    ("plant", "line", "rule"),
+    [
+        (in_microseconds(lambda us: us - us // 100 % 10 * 100 + 500), "microseconds", "microseconds, digit 4 of 6"),
+        (in_microseconds(lambda us: us - us // 100 % 2 * 100), "microseconds", "microseconds, digit 4 of 6"),
+        (in_microseconds(lambda us: us - us // 1000 % 10 * 1000 + 4000), "microseconds", "microseconds, digit 3 of 6"),
+        (in_microseconds(lambda us: us - us % 7), "microseconds", "microseconds mod 7"),
+        (in_microseconds(lambda us: us // 250_000 * 250_000 + us % 1000), "microseconds", "microseconds, digit 2 of 6"),
+        (in_texts("transaction_id", character(14, lambda _: "f")), "id shape", "transaction_id[14]"),
+        (in_texts("transaction_id", character(10, even_hex)), "id shape", "transaction_id[10]"),
+        (in_texts("device_id", character(9, lambda _: "a")), "id shape", "device_id[9]"),
+        (
+            in_texts("merchant_name", lambda text: text.replace(" ", "  ") + "  x"),
+            "id shape",
+            "spaces in merchant_name",
+        ),
+        (in_texts("merchant_name", lambda text: f"{text} "), "id shape", "spaces in merchant_name"),
+        *((decimals_of_latitude(places), "decimals", "decimals of latitude") for places in range(1, 9)),
+    ],
+)
+def test_a_digit_or_character_that_fraud_prefers_is_named(frame, plant: Plant, line, rule):
+    """Guards against traces that no prefix, order or count shows: one digit, one parity, one doubled space."""
+    plant(frame)
+    found = failed(audit(frame, NAME, 0.5))[line]
+    assert rule in found.rule or rule in found.also
+
+
+@pytest.mark.parametrize("customers", [1, 3])
+def test_few_customers_are_no_fault(frame, customers):
+    """Guards small populations: where three customers do everything, the fraud names them and their things."""
+    names = frame["customer_id"].unique()
+    for name in ("customer_id", "account_id", "card_id"):
+        known = name[:3] + "_" + pd.Series(names[:customers]).str[4:]
+        frame[name] = known.take(frame["customer_id"].map({n: k for k, n in enumerate(names)}) % customers).array
+    findings = {finding.name: finding for finding in audit(frame, NAME, 0.5)}
+    for line in ("concentration", "id shape"):
+        assert findings[line].status == "not assessed"
+        assert "at least 10 are needed" in findings[line].why
+
+
+def test_ids_of_transactions_are_judged_whatever_the_population(frame):
+    """Guards against a small population hiding a leak that has nothing to do with it."""
+    frame["customer_id"] = "cus_" + "5" * 16
+    a_digit_of_the_id(frame)
+    assert "id shape" in failed(audit(frame, NAME, 0.5))
+
+
 @pytest.mark.parametrize(
     ("plant", "line", "rule"),
     [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sgf_pipeline.domain.events import ACTOR_BASE, CHANNELS, RESPONSE_CODES, EventBlock
+from sgf_pipeline.domain.events import ACTOR_BASE, CHANNELS, RESPONSE_CODES, TRANSACTION_TYPES, EventBlock
 from sgf_pipeline.scenarios import SCENARIOS
 from sgf_pipeline_tests.scenarios import cases
 
@@ -34,18 +34,63 @@ def test_many_cards_are_tried_with_tiny_amounts_at_few_shops() -> None:
         assert test.sum() == 26
 
 
+def tests_of(blocks: list[EventBlock], unit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Response codes, amounts and types of all rows that ask for two units or less."""
+    columns = ("response_code", "amount", "transaction_type")
+    codes, amounts, types = (np.concatenate([block[name] for block in blocks]) for name in columns)
+    tiny = amounts <= 2 * unit
+    return codes[tiny], amounts[tiny], types[tiny]
+
+
 @pytest.mark.parametrize("difficulty", [0.0, 0.5, 1.0])
 def test_half_of_the_tests_pass_some_are_of_one_unit_and_few_of_nothing(difficulty: float) -> None:
     """Guards the mix that real testing shows, at any difficulty: neither approvals nor one amount tell it."""
     unit = cases.people("card_testing").world.unit
     blocks = played(difficulty=difficulty)
-    test = np.concatenate([block["case_step"] != SPEND for block in blocks])
-    codes, amounts = (np.concatenate([b[name] for b in blocks])[test] for name in ("response_code", "amount"))
+    codes, amounts, _ = tests_of(blocks, unit)
     assert 0.4 <= np.mean(codes == RESPONSE_CODES.index("00")) <= 0.6
-    assert 0.2 <= np.mean(amounts == unit) <= 0.4
-    assert 0.05 <= np.mean(amounts == 0) <= 0.13
+    assert 0.25 <= np.mean(amounts == unit) <= 0.35
+    assert 0.06 <= np.mean(amounts == 0) <= 0.11
     checked = np.concatenate([block["amount"][block["case_step"] == 0] for block in blocks])
     assert set(checked.tolist()) == {0, unit}
+
+
+EVERY_TEST = {
+    "nothing": ("verification", 0, 0),
+    "verifications of one unit": ("verification", 1, 1),
+    "unit tests": ("unit_test", 1, 1),
+    "always the same": ("micro_purchase", 1, 1),
+    "a range": ("micro_purchase", 0.05, 2),
+}
+
+
+@pytest.mark.parametrize("currency", ["EUR", "JPY", "KRW"])
+@pytest.mark.parametrize("what", EVERY_TEST)
+def test_a_few_incidents_hold_the_mix_whatever_their_cases_ask(what: str, currency: str) -> None:
+    """Guards a shard of few cases: how many tests are of nothing or one unit must not hang on what they happen to be.
+
+    And what is neither is no verification, and only verifications are of nothing.
+    """
+    kind, low, high = EVERY_TEST[what]
+    steps = [
+        cases.step(kind, "ecommerce", "unit", low, high, 15, 0, 8),
+        cases.step("spend", "ecommerce", "habit", 2, 8, 3, 600, 1200),
+    ]
+    case = cases.case("card_testing", "donation_probe", steps, customers=12)
+    people = cases.people("card_testing", 500, currency)
+    unit = people.world.unit
+    verification = TRANSACTION_TYPES.index("verification")
+    for difficulty in (0.0, 0.5, 1.0):
+        blocks = [
+            PLAY(case, cases.incident("card_testing", number, population=people, difficulty=difficulty))
+            for number in range(15)
+        ]
+        codes, amounts, types = tests_of(blocks, unit)
+        assert 0.4 <= np.mean(codes == RESPONSE_CODES.index("00")) <= 0.6
+        assert 0.22 <= np.mean(amounts == unit) <= 0.38
+        assert 0.05 <= np.mean(amounts == 0) <= 0.12
+        assert (types[amounts == 0] == verification).all()
+        assert np.isin(amounts[types == verification], [0, unit]).all()
 
 
 def test_difficulty_brings_tests_nearer_to_shopping_and_keeps_to_the_holders_habits() -> None:
