@@ -140,10 +140,11 @@ class Rules:
             worth = ", ".join(f"{value:x}" for value in np.flatnonzero(clearly[number].any(axis=0)))
 
             def grades(row: Ints = values.codes[number], order: Ints = order) -> Ints:
-                return order[self._fold * size + row]
+                graded: Ints = order[self._fold * size + row]
+                return graded
 
             column = Column(
-                values.names[number], values.kind, values.codes[number], size, False, str, True, values.unit
+                values.names[int(number)], values.kind, values.codes[number], size, False, str, True, values.unit
             )
             text = f"{column.name} in {{{worth}}} (values learnt on other cases)"
             auc = self._stratified_auc(by_cell[0], by_cell[1])

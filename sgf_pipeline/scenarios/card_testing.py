@@ -84,7 +84,7 @@ HIDDEN, CLONED, NEAR = 0.9, 0.7, 0.95
 MOST_TESTED = 20
 
 # What tests of at most this many units are like in any shard, whatever its cases: how many ask for exactly one unit,
-# for nothing (terminals cannot), and how many are approved. The figures that the published data have lie near these.
+# for nothing (terminals cannot), and how many cards are live. Our judgement, within what the realism report wants.
 TINY_UNITS = 2
 ONE, ZERO, LIVE = 0.3, 0.088, 0.51
 STAY_TINY = 0.45  # of an incident's tests, at least, however careful the offender

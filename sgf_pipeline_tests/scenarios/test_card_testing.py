@@ -34,7 +34,7 @@ def test_many_cards_are_tried_with_tiny_amounts_at_few_shops() -> None:
         assert test.sum() == 26
 
 
-def tests_of(blocks: list[EventBlock], unit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def tiny_rows(blocks: list[EventBlock], unit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Response codes, amounts and types of all rows that ask for two units or less."""
     columns = ("response_code", "amount", "transaction_type")
     codes, amounts, types = (np.concatenate([block[name] for block in blocks]) for name in columns)
@@ -47,7 +47,7 @@ def test_half_of_the_tests_pass_some_are_of_one_unit_and_few_of_nothing(difficul
     """Guards the mix that real testing shows, at any difficulty: neither approvals nor one amount tell it."""
     unit = cases.people("card_testing").world.unit
     blocks = played(difficulty=difficulty)
-    codes, amounts, _ = tests_of(blocks, unit)
+    codes, amounts, _ = tiny_rows(blocks, unit)
     assert 0.4 <= np.mean(codes == RESPONSE_CODES.index("00")) <= 0.6
     assert 0.25 <= np.mean(amounts == unit) <= 0.35
     assert 0.06 <= np.mean(amounts == 0) <= 0.11
@@ -85,7 +85,7 @@ def test_a_few_incidents_hold_the_mix_whatever_their_cases_ask(what: str, curren
             PLAY(case, cases.incident("card_testing", number, population=people, difficulty=difficulty))
             for number in range(15)
         ]
-        codes, amounts, types = tests_of(blocks, unit)
+        codes, amounts, types = tiny_rows(blocks, unit)
         assert 0.4 <= np.mean(codes == RESPONSE_CODES.index("00")) <= 0.6
         assert 0.22 <= np.mean(amounts == unit) <= 0.38
         assert 0.05 <= np.mean(amounts == 0) <= 0.12
