@@ -14,7 +14,7 @@ help:
 	@echo "make test   run every test"
 	@echo "make lint   ruff, mypy, the import contract"
 	@echo "make ui     Dagster's web interface on http://127.0.0.1:3000"
-	@echo "make train  train the bundled model again (about half an hour on two cores)"
+	@echo "make train  train the bundled model again (about an hour on one core)"
 
 # The stamp is newer than the lock file when everything locked is installed.
 $(VENV)/installed: requirements.lock pyproject.toml

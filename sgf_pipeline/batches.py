@@ -7,7 +7,7 @@ themselves, right after ``register``), and building shards.
 import hashlib
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -183,11 +183,14 @@ def manifest_due(lake: LakeResource, request: GenerationRequest) -> Due:
     return Due(not missing and (newest is None or newest["receipts_sha"] != sha), missing, sha)
 
 
-def write_manifest(lake: LakeResource, request: GenerationRequest) -> dict[str, Any]:
+def write_manifest(
+    lake: LakeResource, request: GenerationRequest, metrics: Callable[[], Mapping[str, Any]] = dict
+) -> dict[str, Any]:
     """Prove the exact mix, number the manifest, write it, and copy it to ``_manifest.json``; return it.
 
-    The same receipts add nothing: the newest manifest is returned. Raises ``ValidationFailedError`` when shards are
-    missing, when counts differ from the request, or when a file on the lake is not the one of its receipt.
+    ``metrics`` measures the proven batch; what it returns (JSON-able, the same for the same rows) is recorded. The same
+    receipts add nothing: the newest manifest is returned and nothing is measured. Raises ``ValidationFailedError`` when
+    shards are missing, when counts differ from the request, or when a file on the lake is not the one of its receipt.
     """
     due = manifest_due(lake, request)
     if due.missing:
@@ -212,6 +215,7 @@ def write_manifest(lake: LakeResource, request: GenerationRequest) -> dict[str, 
         "fraudulent": sum(receipt["fraudulent"] for receipt in found.values()),
         "legit": sum(receipt["legit"] for receipt in found.values()),
         "shards": found,
+        "metrics": dict(metrics()),
         "receipts_sha": due.receipts_sha,
         "s3_uri": lake.uri(folder) if exported else None,
         "sgf_version": __version__,
@@ -221,7 +225,7 @@ def write_manifest(lake: LakeResource, request: GenerationRequest) -> dict[str, 
         lake.create_json(_manifest_path(lake, request, manifest["number"]), manifest)
     except ConflictError:
         # Another run was quicker with this number: if it closed the same receipts its manifest is the one.
-        return write_manifest(lake, request)
+        return write_manifest(lake, request, metrics)
     _publish(lake, request, manifest)
     return manifest
 

@@ -15,14 +15,14 @@ from sgf_pipeline_tests.hand_written import CASES, content
 
 # (simulation, formatting) → first 16 hex digits of the SHA-256 of a small shard's clean file, locked versions, x86-64.
 GOLDEN = {
-    ("1", "1"): {
-        "card_testing": "ef6dbeb1a296bd7b",
-        "account_takeover": "a023f12479b16e7d",
-        "identity_theft": "42c535847cbb94ef",
-        "merchant_fraud": "6fd06bbbeeb8e661",
-        "money_laundering": "7cfb9bd15e712556",
-        "phishing": "1b675e855d438cf1",
-        "chargeback_fraud": "a876668a020c1f47",
+    ("2", "1"): {
+        "card_testing": "51222b469f1c3f9d",
+        "account_takeover": "7a725d0942f788ff",
+        "identity_theft": "2135d00c503606d4",
+        "merchant_fraud": "341e78d1f187e434",
+        "money_laundering": "951eb0cc511c416d",
+        "phishing": "c99ce56e8781259f",
+        "chargeback_fraud": "1f698e74848b216f",
     },
 }
 

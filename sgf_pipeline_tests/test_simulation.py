@@ -1,5 +1,7 @@
 """One shard, simulated: exact, whole, inside its period, the same every time."""
 
+from itertools import islice
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -14,8 +16,9 @@ from sgf_pipeline.domain.request import RequestContent
 from sgf_pipeline.formatting import clean
 from sgf_pipeline.quality.gate import judge
 from sgf_pipeline.scenarios import SCENARIOS
-from sgf_pipeline.simulation import cases_needed, shard_population, simulate
+from sgf_pipeline.simulation import campaigns, cases_needed, shard_population, simulate
 from sgf_pipeline_tests.hand_written import CASES, MULE_CHAIN, content
+from sgf_pipeline_tests.scenarios import cases as played_cases
 
 ALL = tuple(SCENARIOS)
 
@@ -86,6 +89,104 @@ def test_fraud_lies_in_every_tenth_of_the_period(name):
     assert sorted(tenths.unique()) == list(range(10))
 
 
+@pytest.mark.parametrize("hours", [1, 6, 24])
+@pytest.mark.parametrize("name", ALL)
+def test_incidents_of_a_short_period_do_not_pile_up_at_its_bounds(name: str, hours: int) -> None:
+    """Guards the row order and the microseconds: a start moved to a bound would tell fraud by its time alone."""
+    start = pd.Timestamp("2025-01-01T20:00", tz="UTC")
+    end = start + pd.Timedelta(hours, "h")
+    rows, facts = rows_of(
+        content(
+            count=8_000, fraud_ratio=0.1, scenarios=[name], seed=3, difficulty=0.5,
+            start_date=start.isoformat(), end_date=end.isoformat(),
+        ),
+        name,
+    )  # fmt: skip
+    fraud = rows[rows["is_fraud"]]
+    begins = fraud.groupby("incident")["time"].min()
+    assert facts["incidents"] >= 10
+    assert begins.is_unique
+    assert fraud.groupby("time")["incident"].nunique().max() == 1
+    bounds = begins.isin([start, end, end + pd.Timedelta(999_999, "us"), start + (end - start) * 0.05])
+    assert not bounds.any()
+    # One in a thousand has no digit below the millisecond, by chance.
+    plain = rows["time"].dt.microsecond % 1000 == 0
+    assert plain[rows["is_fraud"]].sum() <= 5
+    assert plain[~rows["is_fraud"]].mean() < 0.005
+
+
+def days(first: str, last: str) -> tuple[int, int]:
+    """The microseconds at which two days begin."""
+    start, end = (pd.Timestamp(day, tz="UTC").value // 1000 for day in (first, last))
+    return start, end
+
+
+def test_campaigns_come_and_go_and_differ_in_size() -> None:
+    """Guards against fraud that trickles evenly: a gang's incidents lie close together, and gangs differ."""
+    start, end = days("2025-01-01", "2025-03-02")
+    found = list(islice(campaigns(1, 1, "phishing", start, end), 60))
+    spans = [max(one.starts_us) - min(one.starts_us) for one in found if len(one.starts_us) > 1]
+    assert max(spans) < (end - start) / 5
+    assert np.median(spans) > 8 * 3_600_000_000
+    sizes = [len(one.starts_us) for one in found]
+    assert len(set(sizes)) >= 5
+    assert 0.25 < np.mean(np.array(sizes) == 1) < 0.75
+    assert all(start <= moment < end for one in found for moment in one.starts_us)
+    for n in (15, 30, 60):
+        tenths = {int((one.starts_us[0] - start) / (end - start) * 10) for one in found[:n]}
+        assert tenths == set(range(10))
+
+
+def test_gangs_live_on_from_night_to_night_and_are_gone_after_months() -> None:
+    """Guards drift: what a gang likes and shares is decided by population seed and date, not by the batch's seed."""
+
+    def shared(one: int, other: int, population_seed: int = 1) -> float:
+        nights = []
+        for seed, night in ((one, one), (other + 1000, other)):
+            start = pd.Timestamp("2025-01-01", tz="UTC").value // 1000 + night * 86_400_000_000
+            gangs = islice(campaigns(seed, population_seed, "phishing", start, start + 86_399_000_000), 30)
+            nights.append([(gang.likes, gang.rng().integers(0, 1 << 40)) for gang in gangs])
+        return float(np.mean([a == b for a, b in zip(*nights, strict=True)]))
+
+    next_night, next_week, later = (np.mean([shared(night, night + gap) for night in range(6)]) for gap in (1, 7, 60))
+    assert next_night > 0.85
+    assert next_night > next_week > later
+    assert later < 0.1
+
+
+def test_the_mix_of_vectors_drifts_with_the_calendar() -> None:
+    """Guards nightly batches of one population: last night's mix of vectors is nearer than that of months ago."""
+    name = "phishing"
+    every = [played_cases.phishing(vector) for vector in SCENARIOS[name].vectors] * 2
+
+    def mix(night: int) -> np.ndarray:
+        day = pd.Timestamp("2025-01-01", tz="UTC") + pd.Timedelta(night, "D")
+        asked = content(
+            scenarios=[name], count=1200, fraud_ratio=0.1, seed=night, population_seed=5, population_size=500,
+            start_date=day.isoformat(), end_date=(day + pd.Timedelta(86_399, "s")).isoformat(),
+        )  # fmt: skip
+        rows, _ = rows_of(asked, name, every)
+        counted = rows[rows["is_fraud"]].groupby("case")["incident"].nunique()
+        by_vector = np.bincount(counted.index.to_numpy().astype(int) % 9, weights=counted.to_numpy(), minlength=9)
+        return np.asarray(by_vector / by_vector.sum())
+
+    first, next_nights, later = ([mix(night + gap) for night in range(0, 10, 2)] for gap in (0, 1, 75))
+    near = np.mean([np.abs(a - b).sum() for a, b in zip(first, next_nights, strict=True)])
+    far = np.mean([np.abs(a - b).sum() for a, b in zip(first, later, strict=True)])
+    assert near < 0.8 * far
+
+
+def test_no_case_is_left_behind() -> None:
+    """Guards the fairness of the draw: fashion may favour a case by two plays, never forget another."""
+    name = "phishing"
+    every = [played_cases.phishing(vector) for vector in SCENARIOS[name].vectors]
+    rows, facts = rows_of(content(scenarios=[name], count=8_000, fraud_ratio=0.1), name, every)
+    plays = rows.loc[rows["case"] >= 0].groupby("case")["incident"].nunique()
+    assert facts["plays_of_one_case"] == plays.max()
+    assert set(plays.index) == set(range(9))
+    assert plays.max() - plays.min() <= 2
+
+
 def test_a_shortened_incident_is_counted_and_leaves_no_half_transfer():
     """Guards against a debit leg inside the bank whose credit leg fell away when the count was reached."""
     for frauds in range(1, 40):
@@ -122,9 +223,9 @@ def test_every_gate_holds_for_any_request(data):
         start_date="2025-03-01",
         end_date=end.isoformat(),
     )
-    for name, counts in asked.shard_counts().items():
+    for name in asked.shard_counts():
         ids = Identifiers("s", content_sha="c", seed=asked.seed, population_seed=asked.population_seed, scenario=name)
-        verdict = judge(clean(simulate(asked, name, CASES[name]), asked, ids), asked, counts)
+        verdict = judge(clean(simulate(asked, name, CASES[name]), asked, ids), asked, name)
         assert verdict.passed, (name, verdict.checks)
 
 

@@ -1,15 +1,36 @@
-"""Stage 7: all requested shards are there: prove the mix, and write the immutable manifest."""
+"""Stage 7: all requested shards are there: prove the mix, measure how real it looks, write the immutable manifest.
+
+What is measured stops nothing: a request may ask for nine frauds in ten rows, which is legal and not realistic.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from sgf_pipeline import batches
 from sgf_pipeline.assets.feature_export import feature_export
 from sgf_pipeline.assets.lake_export import lake_export
 from sgf_pipeline.assets.shard_context import failing_plainly
+from sgf_pipeline.assets.stage_files import stage_path
 from sgf_pipeline.assets.stream_export import stream_export
 from sgf_pipeline.assets.warehouse_export import warehouse_export
+from sgf_pipeline.domain.request import GenerationRequest
+from sgf_pipeline.domain.scenario_names import ScenarioName
+from sgf_pipeline.domain.schema import CLEAN_SCHEMA
 from sgf_pipeline.partitions import BATCH_TO_SHARDS, batch_ids
 from sgf_pipeline.resources.lake import LakeResource
+
+CHECKS = {
+    "realism": "statistics of the whole batch lie within the goals that real card data set",
+    "expectations": "the Great Expectations suite of distributions is met",
+    "shortcuts": "no rule over single rows finds the whole batch's fraud, and rings share as families and shops do",
+}
+DATA_DOCS = "_data_docs"
+AUDITED_ROWS = 2_000_000  # above, the whole batch would not fit into memory: its shards were audited each
 
 
 @dg.asset(
@@ -20,16 +41,19 @@ from sgf_pipeline.resources.lake import LakeResource
         for sink in (lake_export, warehouse_export, stream_export, feature_export)
     ],
     code_version="1",
+    check_specs=[dg.AssetCheckSpec(name, asset="dataset_manifest", description=text) for name, text in CHECKS.items()],
     kinds={"json"},
     owners=["team:fraud-data"],
     description="The immutable record of a finished batch; a rebuilt shard adds a new number.",
 )
-def dataset_manifest(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult[None]:
+def dataset_manifest(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Any]:
     """Fails while shards are missing; the same receipts add nothing."""
     with failing_plainly():
         request = batches.load(lake, context.partition_key)
-        manifest = batches.write_manifest(lake, request)
-    return dg.MaterializeResult(
+        manifest = batches.write_manifest(lake, request, lambda: _metrics(lake, request, owner=context.run.run_id))
+    docs = batches.dataset_folder(lake, request) / DATA_DOCS / "index.html"
+    shown = {"data_docs": dg.MetadataValue.url(lake.uri(docs))} if request.delivery.s3 else {}
+    yield dg.MaterializeResult(
         metadata={
             "number": manifest["number"],
             "dagster/row_count": manifest["rows"],
@@ -46,6 +70,175 @@ def dataset_manifest(context: dg.AssetExecutionContext, lake: LakeResource) -> d
                     for name, r in manifest["shards"].items()
                 )
             ),
+            **shown,
         },
         data_version=dg.DataVersion(manifest["receipts_sha"]),
+        check_results=[
+            _realism_check(manifest["metrics"].get("realism", {})),
+            _expectations_check(manifest["metrics"].get("expectations", []), shown),
+            _shortcuts_check(manifest["metrics"].get("shortcuts", [])),
+        ],
     )
+
+
+def _metrics(lake: LakeResource, request: GenerationRequest, owner: str) -> dict[str, Any]:
+    """What the manifest records of the rows; on the way the data docs are written beside the dataset."""
+    from sgf_pipeline.quality import expectations, realism  # pandas, and three seconds of Great Expectations
+
+    content = request.content
+    shards = ((name, _rows(lake, request, name, realism.COLUMNS)) for name in content.scenarios)
+    statistics = realism.measure(realism.collect(shards, content), content)
+    rows = expectations.gather(
+        (batch for name in content.scenarios for batch in _rows(lake, request, name, expectations.COLUMNS)), content
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        expected = expectations.expect(rows, content, statistics, Path(folder) if request.delivery.s3 else None)
+    for page, html in expected.pages.items():
+        lake.write_bytes(batches.dataset_folder(lake, request) / DATA_DOCS / page, html, owner)
+    return {
+        "realism": {
+            line.name: {
+                "label": line.label,
+                "scope": line.scope,
+                "value": _rounded(line.value),
+                "low": line.low,
+                "high": line.high,
+                "margin": _rounded(line.margin),
+                "real": line.real,
+                "judged": line.judged,
+                "unjudged": line.unjudged,
+                "in_goal": line.in_goal if line.judged else None,
+            }
+            for line in statistics
+        },
+        "expectations": [
+            {
+                "expectation": outcome.expectation,
+                "column": outcome.column,
+                "met": outcome.met,
+                "observed": outcome.observed,
+                "expected": outcome.expected,
+            }
+            for outcome in expected.outcomes
+        ],
+        "shortcuts": _shortcuts(lake, request),
+    }
+
+
+def _shortcuts(lake: LakeResource, request: GenerationRequest) -> list[dict[str, Any]]:
+    """The audit's lines over the whole batch; none above ``AUDITED_ROWS``."""
+    from sgf_pipeline.quality.shortcuts import audit_batch
+
+    content = request.content
+    if content.count > AUDITED_ROWS:
+        return []
+    shards: dict[str, pa.Table] = {
+        name: pa.Table.from_batches(
+            lake.read_rows(stage_path(lake, "validated_transactions", request.batch_id, name)), CLEAN_SCHEMA
+        )
+        for name in content.scenarios
+    }
+    return [
+        {
+            "name": finding.name,
+            "status": finding.status,
+            "rule": finding.rule or finding.why,
+            "measure": finding.measure,
+            "estimate": _rounded(finding.estimate),
+            "bound": _rounded(finding.bound),
+            "limit": _rounded(finding.limit),
+        }
+        for finding in audit_batch(shards, content.difficulty, seed=content.seed)
+    ]
+
+
+def _rows(
+    lake: LakeResource, request: GenerationRequest, name: ScenarioName, columns: tuple[str, ...]
+) -> Iterator[pa.RecordBatch]:
+    """The shard's rows as they were exported, or would have been."""
+    exported = batches.shard_file(lake, request, name)
+    kept = stage_path(lake, "labelled_transactions", request.batch_id, name)
+    yield from lake.read_rows(exported if request.delivery.s3 else kept, columns=list(columns))
+
+
+def _realism_check(lines: Mapping[str, Mapping[str, Any]]) -> dg.AssetCheckResult:
+    outside = [name for name, line in lines.items() if line["judged"] and not line["in_goal"]]
+    judged = sum(line["judged"] for line in lines.values())
+    table = "\n".join(
+        f"| {line['label']} | {line['scope']} | {_said(line['value'])} | {_said(line['low'])} … {_said(line['high'])}"
+        f" | ± {line['margin']:.3f} | {line['real']} | {_verdict(line)} |"
+        for line in lines.values()
+    )
+    return dg.AssetCheckResult(
+        passed=not outside,
+        check_name="realism",
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "status": "judged" if judged else "not assessed: too few rows",
+            "judged": judged,
+            "outside": ", ".join(outside) or "none",
+            "statistics": dg.MetadataValue.md(
+                "| statistic | of | value | goal | widened by | real | |\n| --- | --- | --- | --- | --- | --- | --- |\n"
+                + table
+            ),
+        },
+    )
+
+
+def _expectations_check(outcomes: list[Mapping[str, Any]], shown: Mapping[str, Any]) -> dg.AssetCheckResult:
+    unmet = [outcome for outcome in outcomes if not outcome["met"]]
+    table = "\n".join(
+        f"| {outcome['column']} | {outcome['expectation']} | {outcome['expected']} | {outcome['observed']}"
+        f" | {'met' if outcome['met'] else '**not met**'} |"
+        for outcome in [*unmet, *(outcome for outcome in outcomes if outcome["met"])]
+    )
+    return dg.AssetCheckResult(
+        passed=not unmet,
+        check_name="expectations",
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "evaluated": len(outcomes),
+            "unmet": ", ".join(f"{outcome['column']}: {outcome['expectation']}" for outcome in unmet) or "none",
+            "outcomes": dg.MetadataValue.md(
+                "| column | expectation | expected | observed | |\n| --- | --- | --- | --- | --- |\n" + table
+            ),
+            **shown,
+        },
+    )
+
+
+def _shortcuts_check(lines: list[Mapping[str, Any]]) -> dg.AssetCheckResult:
+    failed = [line["name"] for line in lines if line["status"] == "failed"]
+    return dg.AssetCheckResult(
+        passed=not failed,
+        check_name="shortcuts",
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "failed": ", ".join(failed) or "none",
+            "lines": dg.MetadataValue.md(
+                "| line | status | rule | measure | estimate | bound | limit |\n"
+                "| --- | --- | --- | --- | --- | --- | --- |\n"
+                + "\n".join(
+                    f"| {line['name']} | {line['status']} | {line['rule']} | {line['measure']}"
+                    f" | {_said(line['estimate'])} | {_said(line['bound'])} | {_said(line['limit'])} |"
+                    for line in lines
+                )
+            ),
+        },
+    )
+
+
+def _verdict(line: Mapping[str, Any]) -> str:
+    if not line["judged"]:
+        why = line.get("unjudged")  # manifests of earlier versions do not say
+        return f"not assessed: {why}" if why else "not assessed"
+    return "in goal" if line["in_goal"] else "**outside**"
+
+
+def _said(number: float | None) -> str:
+    return "" if number is None else f"{number:.3f}"
+
+
+def _rounded(number: float | None) -> float | None:
+    """To six digits: more would be noise in an immutable record."""
+    return None if number is None else round(number, 6)

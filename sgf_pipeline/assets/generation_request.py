@@ -33,6 +33,7 @@ class RequestConfig(dg.Config):
     population_seed: int | None = Field(default=None, description="the seed when empty")
     population_size: int | None = Field(default=None, description="customers a shard; implied when empty")
     difficulty: float = Field(default=0.5, description="0 (a junior's rules find most) to 1 (hidden in habits)")
+    hard_negative_share: float = Field(default=0.015, description="of legitimate rows that look like fraud, 0 to 0.2")
     language: str = Field(default="en", description="of the explanations: en or fr")
 
     def content(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sgf_pipeline.partitions import shards
 from sgf_pipeline.resources.identity import IdentityResource
 from sgf_pipeline.resources.lake import LakeResource
 
-LABELLING_VERSION = "1"
+LABELLING_VERSION = "2"
 
 
 @dg.asset(

@@ -1,24 +1,56 @@
-"""Stage 4: the gate. One bad row fails the shard; the bad rows lie in quarantine with their reasons."""
+"""Stage 4: the gate. One bad row, or one rule that finds fraud too easily, fails the shard.
+
+Belongs here: showing every answer as an asset check, then failing. The rules are ``quality.gate``'s and
+``quality.shortcuts``'s. Bad rows lie in quarantine with their reasons.
+"""
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import numpy as np
+import pyarrow as pa
 
-from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.assets.shard_context import Shard, failing_plainly, shard_of
 from sgf_pipeline.domain.errors import ValidationFailedError
 from sgf_pipeline.domain.streams import RowStream, table_stream
 from sgf_pipeline.partitions import shards
 from sgf_pipeline.resources.lake import LakeResource
 
-GATE_VERSION = "1"
+if TYPE_CHECKING:
+    from sgf_pipeline.quality.gate import Verdict
+
+GATE_VERSION = "2"
 CHECKS = {
     "schema": "every row has the schema's types, words, ranges and cross-column rules",
     "exact_counts": "rows and frauds are exactly those of the request",
     "unique_ids": "no transaction_id is repeated",
     "time_order": "rows are in time order",
-    "links": "every linked transaction is in the shard",
+    "links": "refunds and chargebacks name an earlier purchase of the same card and merchant, and do not exceed it",
+    "transfers": "both legs of a transfer between two accounts of the shard agree",
+    "money": "no account of a laundering scheme passes on more than the scheme brought it",
 }
+# The lines of ``quality.shortcuts.audit``, each a check of its own: ``shortcut_row_order`` …
+AUDIT = {
+    "row order": "the order of rows does not tell fraud",
+    "microseconds": "the digits below a second do not tell fraud",
+    "id shape": "the characters of identifiers do not tell fraud",
+    "null pattern": "what is null does not tell fraud",
+    "decimals": "the number of decimals does not tell fraud",
+    "one-column recall": "no rule on one column finds most of the fraud with hardly a false alarm",
+    "one-column AUC": "no single column orders rows by fraud too well",
+    "depth-2 tree recall": "no tree of depth 2 finds most of the fraud with hardly a false alarm",
+    "depth-2 tree AUC": "no tree of depth 2 orders rows by fraud too well",
+    "concentration": "no customer, card or merchant has a part in too much of the fraud",
+}
+# Legitimate rows that the audit is handed at most, of whole customers. It draws what it needs from them.
+AUDITED_ROWS = 200_000
+
+
+def check_name(line: str) -> str:
+    """The asset check of a line of the audit."""
+    return "shortcut_" + line.lower().replace("-", "_").replace(" ", "_")
 
 
 @dg.asset(
@@ -27,7 +59,8 @@ CHECKS = {
     io_manager_key="stage_files",
     code_version=GATE_VERSION,
     check_specs=[
-        dg.AssetCheckSpec(name, asset="validated_transactions", description=text) for name, text in CHECKS.items()
+        dg.AssetCheckSpec(name, asset="validated_transactions", description=text)
+        for name, text in {**CHECKS, **{check_name(line): text for line, text in AUDIT.items()}}.items()
     ],
     kinds={"pandera", "parquet"},
     owners=["team:fraud-data"],
@@ -41,19 +74,70 @@ def validated_transactions(
 
     with failing_plainly():
         shard = shard_of(context, lake)
-    verdict = judge(clean_transactions, shard.request.content, shard.counts)
-    for check in verdict.checks:
-        yield dg.AssetCheckResult(passed=check.passed, check_name=check.name, metadata=check.numbers)
+    verdict = judge(clean_transactions, shard.request.content, shard.scenario)
+    answers = [
+        *(dg.AssetCheckResult(passed=c.passed, check_name=c.name, metadata=c.numbers) for c in verdict.checks),
+        *_audit(clean_transactions, shard, verdict),
+    ]
+    yield from answers
     quarantine = lake.path("quarantine", shard.request.batch_id, f"{shard.scenario}.parquet")
     with failing_plainly():
         lake.remove(quarantine)
-        if not verdict.passed:
+        if not all(answer.passed for answer in answers):
             where = ""
             if verdict.bad_rows is not None:
                 lake.write_rows(quarantine, table_stream(verdict.bad_rows), owner=context.run.run_id)
                 where = f": the bad rows lie in {lake.uri(quarantine)}"
-            failed = ", ".join(check.name for check in verdict.checks if not check.passed)
+            failed = "; ".join(_what_failed(answer) for answer in answers if not answer.passed)
             raise ValidationFailedError(
                 f"shard {shard.scenario} of {shard.request.batch_id} failed the gate ({failed}){where}"
             )
     yield dg.Output(clean_transactions)
+
+
+def _what_failed(answer: dg.AssetCheckResult) -> str:
+    """The check's name; for a line of the audit also the rule that finds fraud too easily, and how well."""
+    shown = {name: value.value for name, value in answer.metadata.items()}
+    if "rule" not in shown:
+        return str(answer.check_name)
+    return f"{answer.check_name}: {shown['rule']}, {shown['measure']} {shown['estimate']:.3f}, limit {shown['limit']:g}"
+
+
+def _audit(rows: RowStream, shard: Shard, verdict: "Verdict") -> Iterator[dg.AssetCheckResult]:
+    """The shortcut audit's lines as checks. Rows that broke a rule are not audited: they are no data yet."""
+    from sgf_pipeline.quality.shortcuts import audit
+
+    if not verdict.passed:
+        for line in AUDIT:
+            yield dg.AssetCheckResult(
+                passed=True,
+                check_name=check_name(line),
+                metadata={"status": "not assessed", "why": "the rows broke the gate"},
+            )
+        return
+    content = shard.request.content
+    handed = _whole_customers(rows, min(1.0, AUDITED_ROWS / max(shard.counts.legit, 1)))
+    for finding in audit(handed, shard.scenario, content.difficulty, seed=content.seed):
+        said = {name: value for name, value in asdict(finding).items() if value not in (None, "", ())}
+        yield dg.AssetCheckResult(
+            passed=finding.passed,
+            check_name=check_name(finding.name),
+            metadata={
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in said.items()
+                if name not in ("name", "scenario")
+            },
+        )
+
+
+def _whole_customers(rows: RowStream, share: float) -> pa.Table:
+    """All frauds, and the legitimate rows of about ``share`` of the customers, chosen by their identifiers."""
+
+    def chosen(batch: pa.RecordBatch) -> pa.RecordBatch:
+        customers = batch.column("customer_id")
+        # identifiers are hashes: their last eight hexadecimal digits are as good as a draw
+        luck = np.array([int(word[-8:], 16) for word in customers.dictionary.to_pylist()]) / 16.0**8
+        drawn = (luck < share)[customers.indices.to_numpy()]
+        return batch.filter(pa.array(drawn | batch.column("is_fraud").to_numpy(zero_copy_only=False)))
+
+    return pa.Table.from_batches([batch if share == 1 else chosen(batch) for batch in rows], rows.schema)

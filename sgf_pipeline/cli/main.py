@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sgf_pipeline.cli.quality import quality_app
 from sgf_pipeline.cli.words import listed
 from sgf_pipeline.domain.errors import SgfError, outcome_of
 
@@ -25,6 +26,7 @@ cases_app = typer.Typer(help="The model's fraud cases.", no_args_is_help=True)
 app.add_typer(cases_app, name="cases")
 audit_app = typer.Typer(help="The audit trail of all batches.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
+app.add_typer(quality_app, name="quality")
 
 # What a first try asks for: a month of a small French bank.
 DEFAULT_COUNT = 1000
@@ -55,6 +57,9 @@ def generate(
     ] = None,
     population_size: Annotated[str | None, typer.Option(metavar="INTEGER", help="customers a shard [implied]")] = None,
     difficulty: Annotated[str | None, typer.Option(metavar="NUMBER", help="0 (easy to find) to 1 [0.5]")] = None,
+    hard_negative_share: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="of legitimate rows that look like fraud, 0 to 0.2 [0.015]")
+    ] = None,
     language: Annotated[str | None, typer.Option(help="of the explanations: en or fr [en]")] = None,
     batch_id: Annotated[str | None, typer.Option(help="a name of your own [gen_<date>_<time>]")] = None,
     tenant: Annotated[str | None, typer.Option(help="whose batch it is [default]")] = None,
@@ -102,6 +107,7 @@ def generate(
         "population_seed": population_seed,
         "population_size": population_size,
         "difficulty": difficulty,
+        "hard_negative_share": hard_negative_share,
         "language": language,
     }
     content.update({name: value for name, value in optional.items() if value is not None})

@@ -49,6 +49,8 @@ HARD_NEGATIVES = (
     "honest_dispute",
     "sale_day",
     "shared_device",
+    "large_transfer",
+    "pass_through",
 )
 
 

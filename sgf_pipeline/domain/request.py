@@ -27,6 +27,8 @@ MAX_COUNT = 1_000_000_000
 MAX_SEED = 2**63 - 1
 MAX_PERIOD = timedelta(days=3 * 366)
 
+_ADDED_LATER = ("hard_negative_share",)
+
 _COUNTRIES = frozenset(country.alpha_2 for country in pycountry.countries)
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -104,6 +106,9 @@ class RequestContent(BaseModel):
         default=None, ge=1, le=5_000_000, description="customers a shard; implied by count and period when absent"
     )
     difficulty: float = Field(default=0.5, ge=0, le=1)
+    hard_negative_share: float = Field(
+        default=0.015, ge=0, le=0.2, description="share of each shard's legitimate rows that look like its fraud"
+    )
     language: Literal["en", "fr"] = "en"
     profile: str | None = Field(default=None, max_length=512, description="a profile of a user's own data")
     provider: Literal["peft", "openai"] = "peft"
@@ -170,8 +175,16 @@ class RequestContent(BaseModel):
 
     @property
     def content_sha(self) -> str:
-        """SHA-256 over the canonical JSON of the content: sorted keys, no spaces, UTC times."""
-        return hashlib.sha256(canonical_json(self.model_dump(mode="json")).encode()).hexdigest()
+        """SHA-256 over the canonical JSON of the content: sorted keys, no spaces, UTC times.
+
+        A field of ``_ADDED_LATER`` counts only where it differs from its default, so that records of requests from
+        before it existed keep their hash.
+        """
+        content = self.model_dump(mode="json")
+        for name in _ADDED_LATER:
+            if content[name] == type(self).model_fields[name].default:
+                del content[name]
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
     @property
     def fraudulent(self) -> int:

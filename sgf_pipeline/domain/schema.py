@@ -65,7 +65,7 @@ _LABELS = (
     Field("vector", WORD, True, "how the offender got in"),
     Field("authorised_by_victim", pa.bool_(), True, "whether the victim made the payment"),
     Field("explanation", pa.string(), True, "one paragraph of facts about exported rows"),
-    Field("evidence", pa.string(), True, "the numbers of the explanation, JSON"),
+    Field("evidence", pa.string(), True, "the facts of the explanation and the rows they come from, JSON"),
     Field("case_id", WORD, True, "the model's case that was played"),
     Field("case_step", pa.int8(), True, "index of the case's step"),
     Field("incident_id", WORD, True, "one playing of a case"),

@@ -6,8 +6,8 @@ cites its own chargeback, which comes weeks later and may lie outside the data.
 
 import numpy as np
 
-from sgf_pipeline.explain.log import Facts, Log, Telling
-from sgf_pipeline.explain.running import first_of, last_before, running_distinct, running_sum, total
+from sgf_pipeline.explain.citing import Citations
+from sgf_pipeline.explain.log import Array, Log, Reckoning, Rows, Story, Telling, Wordings
 from sgf_pipeline.explain.wording import Count, Duration, Kind, Money, Number, Phrase, Word
 
 VECTORS = {
@@ -24,129 +24,163 @@ VECTORS = {
     "resale_of_disputed_goods": {"en": "Resale of disputed goods", "fr": "Revente de biens contestés"},
 }  # fmt: skip
 
+BACK = ("merchant_refund", "dispute")
+
+ROWS: dict[str, Rows] = {
+    "bought": Rows(),
+    "series": Rows(span="whole"),
+    "before": Rows(span="earlier"),
+    "refunds": Rows(fraud=False, kinds=("merchant_refund",)),
+    "disputes": Rows(fraud=False, kinds=("dispute",)),
+    "back": Rows(fraud=False, kinds=BACK),
+}
+
+NUMBERS: dict[str, Reckoning] = {
+    "purchase": Reckoning("count", "bought"),
+    "purchases": Reckoning("count", "series"),
+    "whole": Reckoning("sum of amount", "series"),
+    "elapsed": Reckoning("since first", "bought"),
+    "since_last": Reckoning("since last", "before"),
+    "spent": Reckoning("sum of amount", "bought"),
+    "largest": Reckoning("largest amount", "bought"),
+    "merchants": Reckoning("distinct", "bought", "merchant_id"),
+    "cards": Reckoning("distinct", "bought", "card_id"),
+    "refunds": Reckoning("count", "refunds"),
+    "disputes": Reckoning("count", "disputes"),
+    "returned": Reckoning("sum of amount", "back"),
+    "since_back": Reckoning("since last", "back"),
+}
+
+WORDS = {"vector": "vector", "merchant": "merchant_name", "age": "account_age_days"}
+
 KINDS: dict[str, Kind] = {
     "vector": Phrase(VECTORS),
     "purchase": Number(),
     "purchases": Number(),
+    "whole": Money(),
     "amount": Money(),
     "merchant": Word(),
+    "age": Count("days"),
     "elapsed": Duration(),
+    "since_last": Duration(),
     "spent": Money(),
+    "largest": Money(),
     "merchants": Count("merchant"),
     "cards": Count("card"),
-    "refunds": Number(),
-    "disputes": Number(),
+    "refunds": Count("refund"),
+    "disputes": Count("chargeback"),
     "returned": Money(),
     "since_back": Duration(),
 }
 
-_BOUGHT = ("vector", "purchase", "purchases", "amount", "merchant")
-EVIDENCE: dict[str, tuple[str, ...]] = {
-    "first_purchase": ("vector", "purchases", "amount", "merchant"),
-    "purchase": (*_BOUGHT, "elapsed", "spent", "merchants", "cards"),
-    "after_refund": (*_BOUGHT, "spent", "refunds", "returned", "since_back"),
-    "after_dispute": (*_BOUGHT, "spent", "disputes", "returned", "since_back"),
+PLACE = Wordings(
+    en=(
+        "{vector}, purchase {purchase} of {purchases}.",
+        "It is falsely disputed purchase {purchase} of {purchases} ({vector}).",
+        "Kind of dispute: {vector}. Purchases so far: {purchase} of {purchases}.",
+    ),
+    fr=(
+        "{vector}, achat {purchase} sur {purchases}.",
+        "C'est l'achat contesté à tort {purchase} sur {purchases} ({vector}).",
+        "Nature de la contestation : {vector}. Achats à ce stade : {purchase} sur {purchases}.",
+    ),
+)
+LEAD = Wordings(
+    en=(
+        "{merchant} was paid {amount} with the customer's own card.",
+        "A genuine purchase of {amount} at {merchant}, which the customer later disputed falsely.",
+        "At {merchant}, {amount} was truly owed for a purchase; it was later disputed falsely.",
+    ),
+    fr=(
+        "{merchant} a encaissé {amount} sur la carte du client lui-même.",
+        "Un achat bien réel chez {merchant}, de {amount}, que le client a ensuite contesté à tort.",
+        "Chez {merchant}, la somme de {amount} était bien due pour un achat, contesté ensuite à tort.",
+    ),
+)
+SERIES_EN = (
+    "So far {spent} at {merchants}, with {cards}.",
+    "The first of these purchases was {elapsed} earlier, the one before {since_last}.",
+    "The purchases disputed falsely come to {spent} by now, the largest to {largest}.",
+)
+SERIES_FR = (
+    "Jusqu'ici {spent} chez {merchants}, avec {cards}.",
+    "Le premier de ces achats remonte à {elapsed}, le précédent à {since_last}.",
+    "Les achats contestés à tort atteignent {spent} à ce stade, le plus grand {largest}.",
+)
+
+STORIES: dict[str, Story] = {
+    "first_purchase": Story(
+        lead=LEAD,
+        more=Wordings(
+            en=(
+                "With it the series of false disputes begins.",
+                "The account had been open for {age}.",
+                "In all, the series takes {whole}.",
+            ),
+            fr=(
+                "C'est par lui que commence la série de fausses contestations.",
+                "Le compte était ouvert depuis {age}.",
+                "En tout, la série porte sur {whole}.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "purchase": Story(
+        lead=LEAD,
+        more=Wordings(
+            en=(*SERIES_EN, "{elapsed} into the series, {merchants} and {cards} are part of it."),
+            fr=(*SERIES_FR, "Après {elapsed}, la série compte {merchants} et {cards}."),
+        ),
+        place=PLACE,
+    ),
+    "after_refund": Story(
+        lead=LEAD,
+        more=Wordings(
+            en=(
+                *SERIES_EN,
+                "Money last came back {since_back} before: {refunds} so far, {returned} of {spent} spent.",
+                "{since_back} earlier a shop had paid back; {returned} has been returned until now.",
+            ),
+            fr=(
+                *SERIES_FR,
+                "Le dernier retour d'argent remontait à {since_back} : {refunds} jusqu'ici, soit {returned} sur {spent}"
+                " dépensés.",
+                "{since_back} plus tôt, un commerçant avait remboursé ; total rendu à ce jour : {returned}.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "after_dispute": Story(
+        lead=LEAD,
+        more=Wordings(
+            en=(
+                *SERIES_EN,
+                "Earlier purchases of the series had already come back with {disputes}: {returned} of {spent} spent.",
+                "The last money had come back {since_back} before; {returned} has been returned until now.",
+                "Before it the bank had booked {disputes} and {refunds} for the same series.",
+            ),
+            fr=(
+                *SERIES_FR,
+                "De plus anciens achats de la série étaient déjà revenus avec {disputes} : {returned} sur {spent}"
+                " dépensés.",
+                "Le dernier retour d'argent remontait à {since_back} ; total rendu à ce jour : {returned}.",
+                "Auparavant, la banque avait comptabilisé {disputes} et {refunds} pour la même série.",
+            ),
+        ),
+        place=PLACE,
+    ),
 }
 
-SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
-    "first_purchase": {
-        "en": (
-            "{vector}: this purchase of {amount} at {merchant}, paid with the customer's own card, opens a series that"
-            " ends in false disputes; purchases in all: {purchases}.",
-            "{merchant} took {amount} from the customer's own card. {vector}: the first of the falsely disputed"
-            " purchases, {purchases} in all.",
-        ),
-        "fr": (
-            "{vector}\u00a0: cet achat de {amount} chez {merchant}, payé avec la carte du client lui-même, ouvre une"
-            " série que suivent de fausses contestations\u00a0; achats au total\u00a0: {purchases}.",
-            "Montant de {amount} payé à {merchant} avec la carte du client lui-même. {vector}\u00a0: premier des achats"
-            " contestés à tort ({purchases} en tout).",
-        ),
-    },
-    "purchase": {
-        "en": (
-            "{vector}, purchase {purchase} of {purchases}: {amount} at {merchant}, {elapsed} after the first. So far"
-            " {spent} at {merchants}, with {cards}, all falsely disputed.",
-            "{amount} at {merchant} brings the falsely disputed total to {spent}: {merchants} and {cards} within"
-            " {elapsed}. {vector}, purchase {purchase} of {purchases}.",
-            "After {elapsed} of the series, {merchant} was paid {amount}. {vector}: purchase {purchase} of {purchases},"
-            " {spent} in all at {merchants}, with {cards}.",
-        ),
-        "fr": (
-            "{vector}, achat {purchase} sur {purchases}\u00a0: {amount} chez {merchant}, {elapsed} après le premier."
-            " Jusqu'ici {spent} chez {merchants}, avec {cards}, le tout contesté à tort.",
-            "{amount} chez {merchant} porte le total contesté à tort à {spent}\u00a0: {merchants} et {cards} en"
-            " {elapsed}. {vector}, achat {purchase} sur {purchases}.",
-            "Après {elapsed}, {merchant} a encaissé {amount}. {vector}\u00a0: achat {purchase} sur {purchases}, {spent}"
-            " au total chez {merchants}, avec {cards}.",
-        ),
-    },
-    "after_refund": {
-        "en": (
-            "{vector}, purchase {purchase} of {purchases}: {amount} at {merchant}, {since_back} after the last refund."
-            " Refunds so far: {refunds}, {returned} of {spent} spent.",
-            "{since_back} after shops had paid back {returned} (refunds: {refunds}), {amount} was spent at {merchant},"
-            " {spent} in all. {vector}, purchase {purchase} of {purchases}.",
-        ),
-        "fr": (
-            "{vector}, achat {purchase} sur {purchases}\u00a0: {amount} chez {merchant}, {since_back} après le dernier"
-            " remboursement. Remboursements jusqu'ici\u00a0: {refunds}, soit {returned} sur {spent} dépensés.",
-            "{since_back} après que des commerçants eurent rendu {returned} (remboursements\u00a0: {refunds}), {amount}"
-            " chez {merchant}, {spent} au total. {vector}, achat {purchase} sur {purchases}.",
-        ),
-    },
-    "after_dispute": {
-        "en": (
-            "{vector}, purchase {purchase} of {purchases}: {amount} at {merchant}, {since_back} after money last came"
-            " back. Chargebacks so far: {disputes}; returned: {returned} of {spent} spent.",
-            "The customer bought again, {amount} at {merchant}, though {disputes} of this series had been charged back:"
-            " {returned} of {spent} returned, the last {since_back} before. {vector}, purchase {purchase} of"
-            " {purchases}.",
-        ),
-        "fr": (
-            "{vector}, achat {purchase} sur {purchases}\u00a0: {amount} chez {merchant}, {since_back} après le dernier"
-            " retour d'argent. Rétrofacturations jusqu'ici\u00a0: {disputes}\u00a0; rendu\u00a0: {returned} sur {spent}"
-            " dépensés.",
-            "Le client rachète, {amount} chez {merchant}, alors que la série compte déjà des rétrofacturations"
-            " ({disputes})\u00a0: {returned} rendus sur {spent}, les derniers {since_back} plus tôt. {vector}, achat"
-            " {purchase} sur {purchases}.",
-        ),
-    },
-}
 
-
-def facts(log: Log) -> Facts:
+def facts(log: Log, seen: Citations) -> Array:
     """Facts of a log of chargeback fraud. Purchases that are kept count for nothing."""
     bought = log.is_fraud
-    refund, dispute = log.equals("step_kind", "merchant_refund"), log.equals("step_kind", "dispute")
-    back = ~bought & (refund | dispute)
-    first = first_of(bought, log.incident)
-    last_back = last_before(back, log.incident)
-    purchase = running_sum(bought, log.incident)
-    disputes = running_sum(back & dispute, log.incident)
     fact = np.full(log.length, None, dtype=object)
     fact[bought] = "purchase"
-    fact[bought & (purchase == 1)] = "first_purchase"
-    fact[bought & (last_back >= 0)] = "after_refund"
-    fact[bought & (disputes > 0)] = "after_dispute"
-    values = {
-        "vector": log.words("vector"),
-        "purchase": purchase,
-        "purchases": total(bought, log.incident),
-        "amount": log.amount,
-        "merchant": log.words("merchant_name"),
-        "elapsed": log.time - log.time[first],
-        "spent": running_sum(np.where(bought, log.amount, 0), log.incident),
-        "merchants": running_distinct(log.column("merchant_id"), log.incident, bought),
-        "cards": running_distinct(log.column("card_id"), log.incident, bought),
-        "refunds": running_sum(back & refund, log.incident),
-        "disputes": disputes,
-        "returned": running_sum(np.where(back, log.amount, 0), log.incident),
-        "since_back": log.time - log.time[last_back],
-    }
-    here = np.arange(log.length)
-    previous = last_before(bought, log.incident)
-    return Facts(fact, values, (first, np.where(last_back >= 0, last_back, previous), here))
+    fact[bought & (seen.numbers["purchase"] == 1)] = "first_purchase"
+    fact[bought & seen.has("back") & (seen.numbers["purchase"] > 1)] = "after_refund"
+    fact[bought & seen.has("disputes") & (seen.numbers["purchase"] > 1)] = "after_dispute"
+    return fact
 
 
-TELLING = Telling(facts, KINDS, EVIDENCE, SENTENCES)
+TELLING = Telling(ROWS, NUMBERS, facts, WORDS, KINDS, STORIES)

@@ -1,12 +1,12 @@
 """``explain``: facts of exported rows, in words and as evidence.
 
 Belongs here: the walk from a scenario's facts to text and JSON. Does not belong here: facts and sentences of one
-scenario (its module) or how numbers are written (``wording``).
+scenario (its module), which rows a number comes from (``citing``) or how numbers are written (``wording``).
 """
 
 import json
-import zlib
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,8 @@ from sgf_pipeline.explain import (
     money_laundering,
     phishing,
 )
-from sgf_pipeline.explain.log import Array, Facts, Log, Telling
+from sgf_pipeline.explain.citing import Citations
+from sgf_pipeline.explain.log import Array, Log, Story, Telling, named
 from sgf_pipeline.explain.wording import LANGUAGES, as_evidence, as_text
 
 TELLINGS: dict[str, Telling] = {
@@ -36,16 +37,19 @@ TELLINGS: dict[str, Telling] = {
     "phishing": phishing.TELLING,
 }
 
+# The orders in which lead, more and place may follow one another.
+_ORDERS = (("place", "lead", "more"), ("lead", "more", "place"), ("lead", "place", "more"))
+
 
 def explain(rows: pd.DataFrame, *, scenario: str, currency: str, language: str) -> pd.DataFrame:
     """Explanations of the fraud rows of one shard.
 
     ``rows``: every exported row of whole incidents, in time order — the columns ``FEATURES`` with ``is_fraud``,
     ``case_step``, ``incident_id``, ``vector`` and ``step_kind``. Returns a frame on the same index with
-    ``explanation`` (one or two sentences) and ``evidence`` (JSON: the numbers by name, durations as value and unit,
-    money in major units, and at most 8 ``transactions`` that the numbers speak of); both are ``None`` on rows that
-    are no fraud. Numbers count what the incident's exported rows had shown up to and including the row, but for
-    totals ("7 of 23"), which count all its exported rows.
+    ``explanation`` (three sentences) and ``evidence`` (JSON, described in ``docs/explanations.md``: the values by name,
+    the order in which the text tells them, and the rows that each number comes from); both are ``None`` on rows that
+    are no fraud. Numbers speak of the incident's exported rows up to and including the row, but for totals ("7 of
+    23"), which count all of them. Sentences are drawn by incident and transaction id alone.
 
     Raises ``ExplanationError`` for a scenario or language without sentences, and where the rows contradict the
     scenario (money carried on that never came in, a card spent that passed no test).
@@ -57,59 +61,55 @@ def explain(rows: pd.DataFrame, *, scenario: str, currency: str, language: str) 
     evidence = np.full(len(rows), None, dtype=object)
     if len(rows):
         log = Log(rows, minor_digits(currency))
-        facts = telling.facts(log)
-        untold = np.flatnonzero(log.is_fraud & (facts.fact == None))  # noqa: E711 (elementwise)
+        seen = Citations(log, telling)
+        fact = telling.facts(log, seen)
+        untold = np.flatnonzero(log.is_fraud & (fact == None))  # noqa: E711 (elementwise)
         if len(untold):
             raise ExplanationError(f"row {rows.index[untold[0]]!r} of {scenario} is fraud that no sentence tells")
-        mentioned = _mentioned(facts, log.words("transaction_id"), log.is_fraud)
-        wordings = _wordings(log)
-        for name in telling.evidence:
-            chosen = np.flatnonzero(facts.fact == name)
+        for name, story in telling.stories.items():
+            chosen = np.flatnonzero(fact == name)
             if len(chosen):
                 head = {"scenario": scenario, "fact": name, "language": language, "currency": currency}
-                texts, proofs = _told(telling, facts, chosen, head, wordings[chosen], mentioned[chosen])
-                explanation[chosen] = texts
-                evidence[chosen] = proofs
+                explanation[chosen], evidence[chosen] = _told(telling, log, seen, chosen, head, story)
     return pd.DataFrame({"explanation": explanation, "evidence": evidence}, index=rows.index, dtype=object)
 
 
 def _told(
-    telling: Telling, facts: Facts, chosen: Array, head: dict[str, str], wordings: Array, mentioned: Array
+    telling: Telling, log: Log, seen: Citations, chosen: Array, head: dict[str, str], story: Story
 ) -> tuple[list[str], list[str]]:
     """Texts and evidence of the rows at the positions ``chosen``, which all tell the same fact."""
-    digits = minor_digits(head["currency"])
-    names = telling.evidence[head["fact"]]
-    raw: dict[str, Sequence[Any]] = {name: facts.values[name][chosen].tolist() for name in names}
-    told = [as_text(name, telling.kinds[name], raw[name], digits, head["currency"], head["language"]) for name in names]
-    proven = [as_evidence(name, telling.kinds[name], raw[name], digits) for name in names]
-    sentences = telling.sentences[head["fact"]][head["language"]]
-    texts = [
-        sentences[wording % len(sentences)].format(**dict(zip(names, values, strict=True)))
-        for wording, values in zip(wordings.tolist(), zip(*told, strict=True), strict=True)
+    digits, names = minor_digits(head["currency"]), story.names
+    texts: list[Sequence[str]] = []
+    proven: list[Sequence[Any]] = []
+    for name in names:
+        column = log.words(telling.words[name]) if name in telling.words else seen.numbers[name]
+        raw = column[chosen].tolist()
+        kind = telling.kinds[name]
+        texts.append(as_text(name, kind, raw, digits, head["currency"], head["language"]))
+        proven.append(as_evidence(name, kind, raw, digits))
+    incidents, transactions = log.words("incident_id")[chosen], log.words("transaction_id")[chosen]
+    drawn = [_draw(story, head["language"], *ids) for ids in zip(incidents, transactions, strict=True)]
+    said = [
+        template.format_map(dict(zip(names, values, strict=True)))
+        for template, values in zip(drawn, zip(*texts, strict=True), strict=True)
     ]
     proofs = [
-        json.dumps({**head, **dict(zip(names, values, strict=True)), "transactions": ids}, ensure_ascii=False)
-        for values, ids in zip(zip(*proven, strict=True), mentioned, strict=True)
+        json.dumps(
+            {**head, **dict(zip(names, values, strict=True)), "told": told, "rows": seen.cite(told, row)},
+            ensure_ascii=False,
+        )
+        for told, values, row in zip(map(named, drawn), zip(*proven, strict=True), chosen.tolist(), strict=True)
     ]
-    return texts, proofs
+    return said, proofs
 
 
-def _wordings(log: Log) -> Array:
-    """A number an incident, from the CRC-32 of its id: one incident is worded alike, two may differ."""
-    hashes = [zlib.crc32(str(name).encode()) for name in log.words("incident_id")[_first_rows(log.incident)]]
-    return np.array(hashes, dtype=np.int64)[log.incident]
-
-
-def _first_rows(incident: Array) -> Array:
-    """Position of the first row of each incident (codes count from 0 in order of appearance)."""
-    return np.unique(incident, return_index=True)[1]
-
-
-def _mentioned(facts: Facts, identifiers: Array, is_fraud: Array) -> Array:
-    """The transaction ids each fraud row speaks of, without repeats, in the order of the mentions."""
-    mentioned = np.full(len(identifiers), None, dtype=object)
-    columns = [positions[is_fraud].tolist() for positions in facts.mentions]
-    names = identifiers.tolist()
-    for row, positions in zip(np.flatnonzero(is_fraud).tolist(), zip(*columns, strict=True), strict=True):
-        mentioned[row] = [names[position] for position in dict.fromkeys(positions) if position >= 0]
-    return mentioned
+def _draw(story: Story, language: str, incident: str, transaction: str) -> str:
+    """The sentences of one row, joined: drawn by the BLAKE2 hash of its incident and its own id."""
+    lot = int.from_bytes(blake2b(f"{incident}/{transaction}".encode(), digest_size=8).digest(), "big")
+    lot, order = divmod(lot, len(_ORDERS))
+    parts = {}
+    for part, wordings in (("lead", story.lead), ("more", story.more), ("place", story.place)):
+        sentences = wordings.of(language)
+        lot, choice = divmod(lot, len(sentences))
+        parts[part] = sentences[choice]
+    return " ".join(parts[part] for part in _ORDERS[order])

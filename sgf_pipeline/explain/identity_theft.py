@@ -5,9 +5,9 @@ Belongs here: the facts and sentences of this scenario.
 
 import numpy as np
 
-from sgf_pipeline.explain.log import Facts, Log, Telling
-from sgf_pipeline.explain.running import first_of, last_before, running_distinct, running_max, running_sum, total
-from sgf_pipeline.explain.wording import Count, Duration, Kind, Money, Number, Phrase, Word
+from sgf_pipeline.explain.citing import Citations
+from sgf_pipeline.explain.log import APPROVED, DECLINED, Array, Log, Reckoning, Rows, Story, Telling, Wordings
+from sgf_pipeline.explain.wording import Count, Duration, Kind, Money, Number, Phrase, Word, outcomes
 
 FALSE_REPAYMENT = "false_repayment"
 
@@ -45,191 +45,262 @@ ACTS = {
     "transfer_out": {"en": "a transfer to an account elsewhere", "fr": "un virement vers un compte extérieur"},
 }
 
-OUTCOME = {
-    "00": {"en": "went through", "fr": "est passé"},
-    **{
-        code: {"en": f"was refused with code {code}", "fr": f"a été refusé avec le code {code}"}
-        for code in ("05", "51", "54", "55", "59", "61", "65", "N7")
-    },
+OUTCOME = outcomes({"en": "went through", "fr": "est passé"}, {"en": "was refused", "fr": "a été refusé"})
+
+SHOPPED = ("goods_purchase", "voucher_purchase")
+DRAIN = tuple(ACTS)
+QUIET = {"direction": ("debit",), "response_code": APPROVED}
+
+ROWS: dict[str, Rows] = {
+    "movements": Rows(),
+    "bust_out": Rows(span="whole"),
+    "before": Rows(span="earlier"),
+    "quiet": Rows(fraud=False, where=QUIET),
+    "taken": Rows(where={"response_code": APPROVED}, kinds=DRAIN),
+    "haul": Rows(where={"response_code": APPROVED}, kinds=DRAIN, span="whole"),
+    "refused": Rows(where={"response_code": DECLINED}, kinds=DRAIN),
+    "repaid": Rows(kinds=(FALSE_REPAYMENT,)),
+}
+
+NUMBERS: dict[str, Reckoning] = {
+    "row": Reckoning("count", "movements"),
+    "rows_in_all": Reckoning("count", "bust_out"),
+    "accounts": Reckoning("distinct", "movements", "account_id"),
+    "elapsed": Reckoning("since first", "movements"),
+    "since_last": Reckoning("since last", "before"),
+    "quiet_payments": Reckoning("count", "quiet"),
+    "largest_quiet": Reckoning("largest amount", "quiet"),
+    "quiet_time": Reckoning("since first", "quiet"),
+    "quiet_spent": Reckoning("sum of amount", "quiet"),
+    "taken": Reckoning("sum of amount", "taken"),
+    "haul": Reckoning("sum of amount", "haul"),
+    "largest_taken": Reckoning("largest amount", "taken"),
+    "refused": Reckoning("count", "refused"),
+    "repaid": Reckoning("sum of amount", "repaid"),
+}
+
+WORDS = {
+    "vector": "vector",
+    "act": "step_kind",
+    "response_code": "response_code",
+    "merchant": "merchant_name",
+    "cash_point": "merchant_name",
+    "country": "counterparty_country",
+    "age": "account_age_days",
 }
 
 KINDS: dict[str, Kind] = {
     "vector": Phrase(VECTORS),
     "act": Phrase(ACTS),
-    "response_code": Phrase(OUTCOME),
+    "response_code": OUTCOME,
     "amount": Money(),
     "merchant": Word(),
+    "cash_point": Word(),
     "country": Word(),
+    "age": Count("days"),
     "row": Number(),
-    "rows": Number(),
+    "rows_in_all": Number(),
     "accounts": Count("account"),
-    "quiet_payments": Number(),
+    "quiet_payments": Count("payment"),
     "largest_quiet": Money(),
     "quiet_time": Duration(),
+    "quiet_spent": Money(),
     "elapsed": Duration(),
+    "since_last": Duration(),
     "taken": Money(),
-    "refused": Number(),
+    "haul": Money(),
+    "largest_taken": Money(),
+    "refused": Count("declined"),
     "repaid": Money(),
 }
 
-_ROW = ("vector", "row", "rows", "amount")
-_LATER = (*_ROW, "response_code", "elapsed", "taken", "refused")
-EVIDENCE: dict[str, tuple[str, ...]] = {
-    "turn": (*_ROW, "act", "response_code", "quiet_payments", "largest_quiet", "quiet_time"),
-    "unseen_turn": (*_ROW, "act", "response_code"),
-    "bought": (*_LATER, "act", "merchant", "accounts"),
-    "cash": (*_LATER, "accounts"),
-    "sent": (*_LATER, "country"),
-    "false_repayment": (*_ROW, "country", "elapsed", "taken", "repaid"),
-    "unseen_taking": (*_ROW, "country"),
-}
+PLACE = Wordings(
+    en=(
+        "{vector}. Movement {row} of {rows_in_all} of the bust-out.",
+        "It is movement {row} of {rows_in_all} of a bust-out. {vector}.",
+        "Movements of the bust-out so far: {row} of {rows_in_all}. {vector}.",
+    ),
+    fr=(
+        "{vector}. Mouvement {row} sur {rows_in_all} du vidage du compte.",
+        "C'est le mouvement {row} sur {rows_in_all} d'un vidage de compte. {vector}.",
+        "Mouvements du vidage à ce stade : {row} sur {rows_in_all}. {vector}.",
+    ),
+)
+TURN = Wordings(
+    en=(
+        "With {act} the bust-out begins: {amount}, which {response_code}.",
+        "The bust-out opens with {act}; the request of {amount} {response_code}.",
+        "First movement of the bust-out, {act}: {amount}, which {response_code}.",
+    ),
+    fr=(
+        "Avec {act} commence le vidage du compte : un montant de {amount}, qui {response_code}.",
+        "Le vidage s'ouvre par {act} ; le montant de {amount} {response_code}.",
+        "Premier mouvement du vidage, {act} : le montant de {amount} {response_code}.",
+    ),
+)
+SO_FAR_EN = (
+    "Taken so far: {taken}, with {refused}.",
+    "The bust-out began {elapsed} earlier, and the movement before this one was {since_last} ago.",
+    "{elapsed} after the first movement, {taken} is gone over {accounts}.",
+    "The largest sum taken until now is {largest_taken}, out of {taken}.",
+)
+SO_FAR_FR = (
+    "Pris jusqu'ici : {taken}, avec {refused}.",
+    "Le vidage a commencé {elapsed} plus tôt ; le mouvement précédent remontait à {since_last}.",
+    "{elapsed} après le premier mouvement, le total pris atteint {taken} sur {accounts}.",
+    "Le plus grand montant pris à ce stade est de {largest_taken}, sur {taken}.",
+)
 
-SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
-    "turn": {
-        "en": (
-            "{vector}. Until now it was quiet: over {quiet_time}, no payment above {largest_quiet} (payments out:"
-            " {quiet_payments}). With {act} ({amount}), which {response_code}, the bust-out begins: movement {row} of"
-            " {rows}.",
-            "{vector}. Movement {row} of {rows} of a bust-out is {act} ({amount}), which {response_code}. Before it,"
-            " over {quiet_time}, the largest payment was {largest_quiet} (number of payments: {quiet_payments}).",
+STORIES: dict[str, Story] = {
+    "turn": Story(
+        lead=TURN,
+        more=Wordings(
+            en=(
+                "Until then it was quiet: over {quiet_time}, no payment above {largest_quiet} ({quiet_payments}).",
+                "Before it, {quiet_payments} had left the account over {quiet_time}, the largest of {largest_quiet}.",
+                "The quiet life of the account had seen {quiet_payments} in {quiet_time}, {quiet_spent} in all.",
+            ),
+            fr=(
+                "Jusque-là, rien d'anormal : en {quiet_time}, aucun paiement au-dessus de {largest_quiet}"
+                " ({quiet_payments}).",
+                "Auparavant, on compte {quiet_payments} en {quiet_time}, {largest_quiet} au plus.",
+                "La vie tranquille du compte se résumait à {quiet_payments} en {quiet_time}, {quiet_spent} en tout.",
+            ),
         ),
-        "fr": (
-            "{vector}. Jusqu'ici rien d'anormal\u00a0: en {quiet_time}, aucun paiement au-dessus de {largest_quiet}"
-            " (paiements sortants\u00a0: {quiet_payments}). Avec {act} ({amount}), qui {response_code}, commence le"
-            " vidage du compte\u00a0: mouvement {row} sur {rows}.",
-            "{vector}. Mouvement {row} sur {rows} d'un vidage de compte\u00a0: {act} ({amount}), qui {response_code}."
-            " Auparavant, en {quiet_time}, le plus grand paiement était de {largest_quiet} (nombre de"
-            " paiements\u00a0: {quiet_payments}).",
+        place=PLACE,
+    ),
+    "unseen_turn": Story(
+        lead=TURN,
+        more=Wordings(
+            en=(
+                "The account was {age} old.",
+                "In all, the bust-out takes {haul}.",
+                "An account open for {age}, which was to lose {haul}.",
+            ),
+            fr=(
+                "Le compte avait {age} d'existence.",
+                "En tout, le vidage emporte {haul}.",
+                "Un compte ouvert depuis {age}, qui allait perdre {haul}.",
+            ),
         ),
-    },
-    "unseen_turn": {
-        "en": (
-            "{vector}. With {act} ({amount}), which {response_code}, a bust-out begins: movement {row} of {rows}.",
-            "Movement {row} of {rows} of a bust-out: {act} ({amount}), which {response_code}. {vector}.",
+        place=PLACE,
+    ),
+    "bought": Story(
+        lead=Wordings(
+            en=(
+                "At {merchant}, {act} {response_code}: {amount}.",
+                "The next movement was {act} at {merchant}, for {amount}; it {response_code}.",
+                "Next came {act} at {merchant}: {amount}, which {response_code}.",
+            ),
+            fr=(
+                "Chez {merchant}, {act} {response_code} : {amount}.",
+                "Ensuite vint {act} chez {merchant}, de {amount}, qui {response_code}.",
+                "Auprès de {merchant}, {act} de {amount} {response_code}.",
+            ),
         ),
-        "fr": (
-            "{vector}. Avec {act} ({amount}), qui {response_code}, commence le vidage du compte\u00a0: mouvement {row}"
-            " sur {rows}.",
-            "Mouvement {row} sur {rows} d'un vidage de compte\u00a0: {act} ({amount}), qui {response_code}. {vector}.",
+        more=Wordings(SO_FAR_EN, SO_FAR_FR),
+        place=PLACE,
+    ),
+    "cash": Story(
+        lead=Wordings(
+            en=(
+                "A cash withdrawal of {amount} {response_code}.",
+                "Next, {amount} in cash was asked for at {cash_point}; it {response_code}.",
+                "At {cash_point}, a withdrawal of {amount} {response_code}.",
+            ),
+            fr=(
+                "Un retrait d'espèces de {amount} {response_code}.",
+                "Ensuite, un retrait de {amount} en espèces ({cash_point}) {response_code}.",
+                "Un montant de {amount}, demandé en espèces ({cash_point}), {response_code}.",
+            ),
         ),
-    },
-    "bought": {
-        "en": (
-            "{vector}. Movement {row} of {rows} of the bust-out, {elapsed} after its first: {act} ({amount}) at"
-            " {merchant} {response_code}. Taken so far: {taken} over {accounts}; refused: {refused}.",
-            "At {merchant}, {act} ({amount}) {response_code}. It is movement {row} of {rows} of a bust-out that has"
-            " taken {taken} over {accounts} in {elapsed}, with {refused} refused. {vector}.",
+        more=Wordings(SO_FAR_EN, SO_FAR_FR),
+        place=PLACE,
+    ),
+    "sent": Story(
+        lead=Wordings(
+            en=(
+                "A transfer of {amount} to an account in {country} {response_code}.",
+                "Money was directed to {country}: {amount}, which {response_code}.",
+                "An account in {country} was to receive {amount}; the order {response_code}.",
+            ),
+            fr=(
+                "Un virement de {amount} vers un compte ({country}) {response_code}.",
+                "Vers un compte ({country}), un virement de {amount} {response_code}.",
+                "Ensuite, un virement de {amount} vers l'extérieur ({country}) {response_code}.",
+            ),
         ),
-        "fr": (
-            "{vector}. Mouvement {row} sur {rows} du vidage, {elapsed} après le premier\u00a0: {act} ({amount}) chez"
-            " {merchant} {response_code}. Pris jusqu'ici\u00a0: {taken} sur {accounts}\u00a0; refus\u00a0: {refused}.",
-            "Chez {merchant}, {act} ({amount}) {response_code}. C'est le mouvement {row} sur {rows} d'un vidage qui a"
-            " pris {taken} sur {accounts} en {elapsed}, refus\u00a0: {refused}. {vector}.",
+        more=Wordings(SO_FAR_EN, SO_FAR_FR),
+        place=PLACE,
+    ),
+    "false_repayment": Story(
+        lead=Wordings(
+            en=(
+                "{amount} came from an account in {country} and frees the line once more.",
+                "What looks like a repayment, {amount} from {country}, makes room for more.",
+                "A false repayment of {amount} arrived from an account in {country}.",
+            ),
+            fr=(
+                "Un versement de {amount} venu d'un compte ({country}) libère de nouveau la ligne.",
+                "Ce qui a l'air d'un remboursement, {amount} venus d'un compte ({country}), refait de la place.",
+                "Un faux remboursement de {amount} est arrivé d'un compte ({country}).",
+            ),
         ),
-    },
-    "cash": {
-        "en": (
-            "{vector}. A cash withdrawal of {amount} {response_code}: movement {row} of {rows} of the bust-out,"
-            " {elapsed} after its first. Taken so far: {taken} over {accounts}; refused: {refused}.",
-            "{elapsed} into the bust-out a withdrawal of {amount} in cash {response_code}. {accounts}, {taken} taken,"
-            " {refused} refused; movement {row} of {rows}. {vector}.",
+        more=Wordings(
+            en=(
+                "{taken} had been taken before; paid back so far: {repaid}.",
+                "The bust-out had begun {elapsed} earlier and taken {taken}.",
+                "The movement before was {since_last} earlier; what was paid back comes to {repaid}.",
+            ),
+            fr=(
+                "Pris auparavant : {taken} ; rendu jusqu'ici : {repaid}.",
+                "Le vidage avait commencé {elapsed} plus tôt et emporté {taken}.",
+                "Le mouvement précédent remontait à {since_last} ; le total rendu atteint {repaid}.",
+            ),
         ),
-        "fr": (
-            "{vector}. Un retrait d'espèces de {amount} {response_code}\u00a0: mouvement {row} sur {rows} du vidage,"
-            " {elapsed} après le premier. Pris jusqu'ici\u00a0: {taken} sur {accounts}\u00a0; refus\u00a0: {refused}.",
-            "{elapsed} après le début du vidage, un retrait de {amount} en espèces {response_code}. {accounts},"
-            " {taken} de pris, refus\u00a0: {refused}\u00a0; mouvement {row} sur {rows}. {vector}.",
-        ),
-    },
-    "sent": {
-        "en": (
-            "{vector}. A transfer of {amount} to an account in {country} {response_code}, {elapsed} after the bust-out"
-            " began (movement {row} of {rows}). Taken so far: {taken}; refused: {refused}.",
-            "Movement {row} of {rows} of the bust-out sends {amount} to {country} and {response_code}; {elapsed} after"
-            " the first, {taken} has been taken and {refused} refused. {vector}.",
-        ),
-        "fr": (
-            "{vector}. Un virement de {amount} vers un compte ({country}) {response_code}, {elapsed} après le début du"
-            " vidage (mouvement {row} sur {rows}). Pris jusqu'ici\u00a0: {taken}\u00a0; refus\u00a0: {refused}.",
-            "Mouvement {row} sur {rows} du vidage\u00a0: un virement de {amount} vers {country} {response_code}\u00a0;"
-            " {elapsed} après le premier, {taken} de pris, refus\u00a0: {refused}. {vector}.",
-        ),
-    },
-    "false_repayment": {
-        "en": (
-            "{vector}. {amount} came from an account in {country}, {elapsed} after the bust-out began, and frees the"
-            " line once more: movement {row} of {rows}. Taken before: {taken}; paid back so far: {repaid}.",
-            "Movement {row} of {rows} of the bust-out looks like a repayment: {amount} from {country}, {elapsed} after"
-            " the first. {taken} had been taken, {repaid} has come back. {vector}.",
-        ),
-        "fr": (
-            "{vector}. {amount} venus d'un compte ({country}), {elapsed} après le début du vidage, libèrent de nouveau"
-            " la ligne\u00a0: mouvement {row} sur {rows}. Pris auparavant\u00a0: {taken}\u00a0; rendu"
-            " jusqu'ici\u00a0: {repaid}.",
-            "Mouvement {row} sur {rows} du vidage, qui a l'air d'un remboursement\u00a0: {amount} venus de {country},"
-            " {elapsed} après le premier. {taken} avaient été pris, {repaid} sont revenus. {vector}.",
-        ),
-    },
+        place=PLACE,
+    ),
     # what it pays back was taken before the period, or cut away: nothing is said of it
-    "unseen_taking": {
-        "en": (
-            "{vector}. Movement {row} of {rows} in sight looks like a repayment: {amount} from an account in {country}"
-            " frees the line.",
-            "{amount} from {country} frees the line like a repayment: movement {row} of {rows} in sight. {vector}.",
+    "unseen_taking": Story(
+        lead=Wordings(
+            en=(
+                "What looks like a repayment, {amount} from an account in {country}, frees the line.",
+                "{amount} came from {country} and frees the line like a repayment.",
+            ),
+            fr=(
+                "Ce qui a l'air d'un remboursement, {amount} venus d'un compte ({country}), libère la ligne.",
+                "Un versement de {amount} venu d'un compte ({country}) libère la ligne comme un remboursement.",
+            ),
         ),
-        "fr": (
-            "{vector}. Le mouvement {row} sur {rows} visibles a l'air d'un remboursement\u00a0: {amount} venus d'un"
-            " compte ({country}) libèrent la ligne.",
-            "{amount} venus de {country} libèrent la ligne comme le ferait un remboursement\u00a0: mouvement {row} sur"
-            " {rows} visibles. {vector}.",
+        more=Wordings(
+            en=("The account was {age} old.", "The account had been opened {age} before."),
+            fr=("Le compte avait {age} d'existence.", "Le compte était ouvert depuis {age}."),
         ),
-    },
+        place=Wordings(
+            en=("{vector}. Movement {row} of {rows_in_all} in sight.", "In sight: {row} of {rows_in_all}. {vector}."),
+            fr=(
+                "{vector}. Mouvement {row} sur {rows_in_all} visibles.",
+                "Visibles à ce stade : {row} sur {rows_in_all}. {vector}.",
+            ),
+        ),
+    ),
 }
 
 
-def facts(log: Log) -> Facts:
-    """Facts of a log of identity theft."""
+def facts(log: Log, seen: Citations) -> Array:
+    """Facts of a log of identity theft. What goes out before the bust-out is quiet; it lies in the same incident."""
     back = log.is_fraud & log.equals("step_kind", FALSE_REPAYMENT)
-    drain = log.is_fraud & log.equals("step_kind", *ACTS)
-    approved = log.equals("response_code", "00")
-    first = first_of(log.is_fraud, log.incident)
-    row = running_sum(log.is_fraud, log.incident)
-    # Quiet is what goes out before the bust-out begins; its rows lie in the same incident.
-    quiet = ~log.is_fraud & log.equals("direction", "debit") & approved
-    quiet_payments = running_sum(quiet, log.incident)
-    begun = np.maximum(first_of(quiet, log.incident), 0)
-
+    drain = log.is_fraud & log.equals("step_kind", *DRAIN)
+    first = seen.numbers["row"] == 1
     fact = np.full(log.length, None, dtype=object)
-    fact[drain & log.equals("step_kind", "goods_purchase", "voucher_purchase")] = "bought"
+    fact[drain & log.equals("step_kind", *SHOPPED)] = "bought"
     fact[drain & log.equals("step_kind", "cash_withdrawal")] = "cash"
     fact[drain & log.equals("step_kind", "transfer_out")] = "sent"
     fact[back] = "false_repayment"
-    fact[back & (row == 1)] = "unseen_taking"
-    opens = drain & (row == 1)
-    fact[opens] = "unseen_turn"
-    fact[opens & (quiet_payments > 0)] = "turn"
-
-    values = {
-        "vector": log.words("vector"),
-        "act": log.words("step_kind"),
-        "response_code": log.words("response_code"),
-        "amount": log.amount,
-        "merchant": log.words("merchant_name"),
-        "country": log.words("counterparty_country"),
-        "row": row,
-        "rows": total(log.is_fraud, log.incident),
-        "accounts": running_distinct(log.column("account_id"), log.incident, log.is_fraud),
-        "quiet_payments": quiet_payments,
-        "largest_quiet": running_max(np.where(quiet, log.amount, 0), log.incident),
-        "quiet_time": log.time - log.time[begun],
-        "elapsed": log.time - log.time[np.maximum(first, 0)],
-        "taken": running_sum(np.where(drain & approved, log.amount, 0), log.incident),
-        "refused": running_sum(drain & ~approved, log.incident),
-        "repaid": running_sum(np.where(back, log.amount, 0), log.incident),
-    }
-    here = np.arange(log.length)
-    last_quiet, previous = (last_before(among, log.incident) for among in (quiet, log.is_fraud))
-    return Facts(fact, values, (first, np.where(row == 1, last_quiet, previous), here))
+    fact[back & first] = "unseen_taking"
+    fact[drain & first] = "unseen_turn"
+    fact[drain & first & seen.has("quiet")] = "turn"
+    return fact
 
 
-TELLING = Telling(facts, KINDS, EVIDENCE, SENTENCES)
+TELLING = Telling(ROWS, NUMBERS, facts, WORDS, KINDS, STORIES)

@@ -7,17 +7,9 @@ where they are not, the same charge is told without them.
 import numpy as np
 
 from sgf_pipeline.domain.errors import ExplanationError
-from sgf_pipeline.explain.log import Facts, Log, Telling
-from sgf_pipeline.explain.running import (
-    first_of,
-    groups,
-    last_before,
-    running_distinct,
-    running_max,
-    running_sum,
-    total,
-)
-from sgf_pipeline.explain.wording import Count, Duration, Kind, Money, Number, Phrase, Word
+from sgf_pipeline.explain.citing import Citations
+from sgf_pipeline.explain.log import APPROVED, DECLINED, Array, Log, Reckoning, Rows, Story, Telling, Wordings
+from sgf_pipeline.explain.wording import Count, Duration, Kind, Money, Number, Phrase, Word, outcomes
 
 VECTORS = {
     "bust_out_shop": {"en": "Bust-out shop", "fr": "Boutique éphémère frauduleuse"},
@@ -30,257 +22,397 @@ VECTORS = {
     "fake_travel_agency": {"en": "Fake travel agency", "fr": "Fausse agence de voyages"},
 }
 
-OUTCOME = {
-    "00": {"en": "was approved", "fr": "a été autorisé"},
-    **{
-        code: {"en": f"was declined with code {code}", "fr": f"a été refusé avec le code {code}"}
-        for code in ("05", "51", "54", "55", "59", "61", "65", "N7")
-    },
+OUTCOME = outcomes({"en": "was approved", "fr": "a été autorisé"}, {"en": "was declined", "fr": "a été refusé"})
+
+SKIMMED = ("skimmed_purchase", "skimmed_cash")
+SHAM, REFUND = ("sham_sale",), ("self_refund",)
+DEBIT = {"direction": ("debit",)}
+
+ROWS: dict[str, Rows] = {
+    "charges": Rows(),
+    "scheme": Rows(span="whole"),
+    "before": Rows(span="earlier"),
+    "debits": Rows(where=DEBIT),
+    "taken": Rows(where={**DEBIT, "response_code": APPROVED}),
+    "haul": Rows(where={**DEBIT, "response_code": APPROVED}, span="whole"),
+    "declined": Rows(where={**DEBIT, "response_code": DECLINED}),
+    "genuine": Rows(fraud=False, where=DEBIT, same=("card_id",)),
+    "same_sale": Rows(fraud=None, where=DEBIT, same=("card_id", "amount"), span="earlier"),
+    "of_card": Rows(same=("card_id",)),
+    "paid": Rows(kinds=SHAM, same=("card_id",)),
+    "refunded": Rows(kinds=REFUND, same=("card_id",)),
+    "refunds": Rows(kinds=REFUND),
+    "all_refunds": Rows(kinds=REFUND, span="whole"),
 }
+
+NUMBERS: dict[str, Reckoning] = {
+    "charge": Reckoning("count", "charges"),
+    "charges": Reckoning("count", "scheme"),
+    "elapsed": Reckoning("since first", "charges"),
+    "since_last": Reckoning("since last", "before"),
+    "cards": Reckoning("distinct", "charges", "card_id"),
+    "taken": Reckoning("sum of amount", "taken"),
+    "haul": Reckoning("sum of amount", "haul"),
+    "declined": Reckoning("count", "declined"),
+    "largest": Reckoning("largest amount", "debits"),
+    "genuine": Reckoning("last amount", "genuine"),
+    "since_genuine": Reckoning("since last", "genuine"),
+    "since_same": Reckoning("since last", "same_sale"),
+    "since_sale": Reckoning("since last", "paid"),
+    "on_card": Reckoning("count", "of_card"),
+    "paid": Reckoning("sum of amount", "paid"),
+    "refunded": Reckoning("sum of amount", "refunded"),
+    "refund": Reckoning("count", "refunds"),
+    "refunds": Reckoning("count", "all_refunds"),
+}
+
+WORDS = {"vector": "vector", "merchant": "merchant_name", "response_code": "response_code"}
 
 KINDS: dict[str, Kind] = {
     "vector": Phrase(VECTORS),
     "charge": Number(),
     "charges": Number(),
     "elapsed": Duration(),
+    "since_last": Duration(),
     "cards": Count("card"),
     "merchant": Word(),
     "amount": Money(),
-    "response_code": Phrase(OUTCOME),
+    "response_code": OUTCOME,
     "taken": Money(),
+    "haul": Money(),
+    "declined": Count("declined"),
     "largest": Money(),
     "genuine": Money(),
-    "since": Duration(),
-    "on_card": Number(),
+    "since_genuine": Duration(),
+    "since_same": Duration(),
+    "since_sale": Duration(),
+    "on_card": Count("charge"),
     "paid": Money(),
     "refunded": Money(),
     "refund": Number(),
     "refunds": Number(),
 }
 
-_CHARGE = ("vector", "charge", "charges", "merchant", "amount", "response_code")
-EVIDENCE: dict[str, tuple[str, ...]] = {
-    "opening": _CHARGE,
-    "charge": (*_CHARGE, "elapsed", "cards", "taken"),
-    "order": (*_CHARGE, "elapsed", "cards", "taken"),
-    "laundered": (*_CHARGE, "elapsed", "cards", "taken", "largest"),
-    "skimmed": (*_CHARGE, "cards", "genuine", "since"),
-    "inflated": (*_CHARGE, "cards", "genuine", "since"),
-    "repeated": (*_CHARGE, "cards", "since", "on_card"),
-    "renewal": (*_CHARGE, "cards", "genuine", "since", "on_card"),
-    "sham": ("vector", "charge", "charges", "merchant", "amount", "cards", "paid"),
-    "refund": ("vector", "merchant", "amount", "refund", "refunds", "paid", "refunded", "since"),
+PLACE = Wordings(
+    en=(
+        "{vector}, false charge {charge} of {charges}.",
+        "It is number {charge} of {charges} among the false charges of this incident ({vector}).",
+        "Scheme: {vector}. False charges so far: {charge} of {charges}.",
+    ),
+    fr=(
+        "{vector}, débit frauduleux {charge} sur {charges}.",
+        "C'est le numéro {charge} sur {charges} parmi les débits frauduleux de cet incident ({vector}).",
+        "Montage : {vector}. Débits frauduleux à ce stade : {charge} sur {charges}.",
+    ),
+)
+ROW_OF = Wordings(
+    en=(
+        "{vector}, row {charge} of {charges} of the scheme.",
+        "It is row {charge} of {charges} of one scheme ({vector}).",
+        "Scheme: {vector}. Rows so far: {charge} of {charges}.",
+    ),
+    fr=(
+        "{vector}, opération {charge} sur {charges} du montage.",
+        "C'est l'opération {charge} sur {charges} d'un même montage ({vector}).",
+        "Montage : {vector}. Opérations à ce stade : {charge} sur {charges}.",
+    ),
+)
+# What the series of charges had shown by then.
+SERIES_EN = (
+    "By then {taken} had been taken from {cards} of this bank.",
+    "The first false charge was {elapsed} earlier; {cards} of this bank so far.",
+    "{elapsed} into the scheme, {taken} is gone, with {declined}.",
+    "The largest of its charges until now asked for {largest}; {cards} so far.",
+)
+SERIES_FR = (
+    "À ce stade, {taken} prélevés sur {cards} de cette banque.",
+    "Le premier débit frauduleux remonte à {elapsed} ; jusqu'ici, {cards} de cette banque.",
+    "{elapsed} après le début du montage, le total prélevé atteint {taken}, avec {declined}.",
+    "Le plus grand débit demandé à ce stade est de {largest} ; jusqu'ici, {cards}.",
+)
+SERIES = Wordings(SERIES_EN, SERIES_FR)
+
+STORIES: dict[str, Story] = {
+    "opening": Story(
+        lead=Wordings(
+            en=(
+                "At {merchant}, a false charge of {amount} {response_code}.",
+                "The first false charge, of {amount} at {merchant}, {response_code}.",
+                "A charge of {amount} at {merchant} {response_code}.",
+            ),
+            fr=(
+                "Chez {merchant}, un débit frauduleux de {amount} {response_code}.",
+                "Le premier débit frauduleux, de {amount} chez {merchant}, {response_code}.",
+                "Un débit de {amount} chez {merchant} {response_code}.",
+            ),
+        ),
+        more=Wordings(
+            en=(
+                "With it the series of false charges opens.",
+                "In all, the false charges of this incident take {haul}.",
+                "Nothing false comes before it in this incident.",
+            ),
+            fr=(
+                "C'est par lui que s'ouvre la série de débits frauduleux.",
+                "En tout, les débits frauduleux de cet incident emportent {haul}.",
+                "Rien de frauduleux ne le précède dans cet incident.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "charge": Story(
+        lead=Wordings(
+            en=(
+                "At {merchant}, a false charge of {amount} {response_code}.",
+                "{merchant} shows one more false charge: {amount}, which {response_code}.",
+                "A further false charge, of {amount} at {merchant}, {response_code}.",
+            ),
+            fr=(
+                "Chez {merchant}, un débit frauduleux de {amount} {response_code}.",
+                "Un nouveau débit frauduleux chez {merchant}, de {amount}, {response_code}.",
+                "S'y ajoute un débit frauduleux de {amount} chez {merchant}, qui {response_code}.",
+            ),
+        ),
+        more=SERIES,
+        place=PLACE,
+    ),
+    "order": Story(
+        lead=Wordings(
+            en=(
+                "An order of {amount} that {merchant} never delivered {response_code}.",
+                "{merchant} took an order of {amount}, which {response_code}, and sent nothing.",
+                "For goods that never came, {merchant} asked {amount}; it {response_code}.",
+            ),
+            fr=(
+                "Chez {merchant}, un montant de {amount} {response_code} pour une commande jamais livrée.",
+                "Chez {merchant}, une commande de {amount} et rien d'envoyé ; le débit {response_code}.",
+                "Pour des biens jamais arrivés, un montant de {amount} demandé par {merchant} {response_code}.",
+            ),
+        ),
+        more=SERIES,
+        place=PLACE,
+    ),
+    "laundered": Story(
+        lead=Wordings(
+            en=(
+                "Through {merchant}, {amount} was asked for goods outside the shop's category; it {response_code}.",
+                "A payment of {amount} for something else than {merchant} claims to sell {response_code}.",
+                "{merchant} lent its name to another trade: {amount}, which {response_code}.",
+            ),
+            fr=(
+                "Par {merchant}, un montant de {amount} hors de sa catégorie {response_code}.",
+                "Pour autre chose que ce que {merchant} dit vendre, un montant de {amount} {response_code}.",
+                "{merchant} a prêté son nom à un autre commerce : un montant de {amount} {response_code}.",
+            ),
+        ),
+        more=SERIES,
+        place=PLACE,
+    ),
+    "skimmed": Story(
+        lead=Wordings(
+            en=(
+                "At {merchant}, {amount} was asked of a card that had been copied; it {response_code}.",
+                "A copied card was used at {merchant}: {amount}, which {response_code}.",
+                "{amount} at {merchant}, with the data of a copied card, {response_code}.",
+            ),
+            fr=(
+                "Chez {merchant}, un montant de {amount} demandé à une carte copiée {response_code}.",
+                "Une carte copiée a servi chez {merchant} : un montant de {amount} {response_code}.",
+                "Avec les données d'une carte copiée, un montant de {amount} chez {merchant} {response_code}.",
+            ),
+        ),
+        more=Wordings(
+            en=(
+                "{since_genuine} before, the card had paid {genuine} at the terminal that copied it.",
+                "The genuine payment at the manipulated terminal, {genuine}, was {since_genuine} earlier; {cards} of"
+                " this bank used so far.",
+                "The card had been copied {since_genuine} before, at a payment of {genuine}; taken so far: {taken}.",
+            ),
+            fr=(
+                "{since_genuine} plus tôt, la carte avait payé {genuine} au terminal qui l'a copiée.",
+                "Le vrai paiement au terminal piégé, {genuine}, remontait à {since_genuine} ; jusqu'ici, {cards} de"
+                " cette banque.",
+                "La copie date de {since_genuine} plus tôt, lors d'un paiement de {genuine} ; total pris : {taken}.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "inflated": Story(
+        lead=Wordings(
+            en=(
+                "{merchant} charged {amount}, more than was agreed; it {response_code}.",
+                "A charge of {amount} at {merchant}, which the holder had not agreed to, {response_code}.",
+                "A card that had bought at {merchant} was asked for {amount}; it {response_code}.",
+            ),
+            fr=(
+                "Chez {merchant}, un débit de {amount}, plus que convenu, {response_code}.",
+                "Un débit gonflé de {amount} par {merchant} {response_code}.",
+                "Sur une carte qui avait acheté chez {merchant}, un montant de {amount} {response_code}.",
+            ),
+        ),
+        more=Wordings(
+            en=(
+                "The genuine sale to this card was {genuine}, {since_genuine} before.",
+                "{since_genuine} earlier the card had bought for {genuine}; {cards} hit so far.",
+                "The card had really bought for {genuine}, {since_genuine} before; taken from all cards: {taken}.",
+            ),
+            fr=(
+                "La vente réelle sur cette carte était de {genuine}, {since_genuine} plus tôt.",
+                "{since_genuine} plus tôt, la carte avait acheté pour {genuine} ; jusqu'ici, {cards} en cause.",
+                "L'achat réel de la carte, {genuine}, remontait à {since_genuine} ; total prélevé : {taken}.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "repeated": Story(
+        lead=Wordings(
+            en=(
+                "{merchant} asked for {amount} once more; it {response_code}.",
+                "The same {amount} appears once more at {merchant}; this one {response_code}.",
+                "For a sale that had been charged already, {merchant} asked for {amount}; it {response_code}.",
+            ),
+            fr=(
+                "À nouveau chez {merchant}, un montant de {amount}, déjà débité, {response_code}.",
+                "Le même montant de {amount} revient chez {merchant} ; celui-ci {response_code}.",
+                "Pour une vente déjà payée chez {merchant}, un montant de {amount} {response_code}.",
+            ),
+        ),
+        more=Wordings(
+            en=(
+                "The same amount had been asked of this card {since_same} before.",
+                "The equal charge was {since_same} earlier; this card counts {on_card} so far.",
+                "The equal charge is {since_same} older; {cards} hit so far, {taken} taken.",
+            ),
+            fr=(
+                "Le même montant avait été demandé à cette carte {since_same} plus tôt.",
+                "Le débit égal remontait à {since_same} ; cette carte compte jusqu'ici {on_card}.",
+                "Le débit égal date de {since_same} plus tôt ; jusqu'ici, {cards} en cause et {taken} prélevés.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "renewal": Story(
+        lead=Wordings(
+            en=(
+                "{merchant} took a fee of {amount} that nobody ordered; it {response_code}.",
+                "A subscription fee of {amount} at {merchant}, hidden in a trial, {response_code}.",
+                "The trap closes at {merchant}: a fee of {amount}, which {response_code}.",
+            ),
+            fr=(
+                "Chez {merchant}, un abonnement de {amount} que personne n'avait demandé {response_code}.",
+                "Un abonnement de {amount} chez {merchant}, caché dans un essai, {response_code}.",
+                "Le piège se referme chez {merchant} : un abonnement de {amount} {response_code}.",
+            ),
+        ),
+        more=Wordings(
+            en=(
+                "The trial had cost {genuine}, {since_genuine} before.",
+                "The subscription began with a trial of {genuine} {since_genuine} earlier; this card counts {on_card}.",
+                "{since_genuine} after a trial of {genuine}, the fees have reached {cards}.",
+            ),
+            fr=(
+                "L'essai avait coûté {genuine}, {since_genuine} plus tôt.",
+                "Tout part d'un essai à {genuine}, {since_genuine} plus tôt ; cette carte compte {on_card}.",
+                "{since_genuine} après un essai à {genuine}, les prélèvements touchent {cards}.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "sham": Story(
+        lead=Wordings(
+            en=(
+                "{merchant} booked a sale of {amount} to a card of its own circle.",
+                "A sale of {amount} at {merchant} delivers nothing, so that it can be refunded.",
+                "A card close to {merchant} paid {amount} for a sale on paper only.",
+            ),
+            fr=(
+                "{merchant} passe une vente de {amount} sur une carte de son entourage.",
+                "Une vente de {amount} chez {merchant} ne livre rien, pour être remboursée.",
+                "Une carte proche de {merchant} a payé {amount} pour une vente sur le papier.",
+            ),
+        ),
+        more=Wordings(
+            en=(
+                "This card has now paid {paid}.",
+                "The circle shows {cards} of this bank so far; this one has paid {paid}.",
+                "The largest sale of the scheme so far is {largest}, with {cards} of this bank in use.",
+            ),
+            fr=(
+                "Cette carte a payé {paid} jusqu'ici.",
+                "L'entourage compte à ce stade {cards} de cette banque ; celle-ci a payé {paid}.",
+                "La plus grande vente du montage à ce stade est de {largest} ; {cards} de cette banque en jeu.",
+            ),
+        ),
+        place=ROW_OF,
+    ),
+    "refund": Story(
+        lead=Wordings(
+            en=(
+                "{merchant} refunded {amount} to a card of its own circle.",
+                "A refund of {amount} goes from {merchant} to a card close to it.",
+                "Money leaves {merchant} as a refund: {amount} to its own circle.",
+            ),
+            fr=(
+                "{merchant} rembourse {amount} à une carte de son entourage.",
+                "Un remboursement de {amount} va de {merchant} à une carte proche.",
+                "L'argent sort de {merchant} comme remboursement : {amount} à son entourage.",
+            ),
+        ),
+        more=Wordings(
+            en=(
+                "The card has paid {paid} and got back {refunded}.",
+                "The last sale to the card was {since_sale} before; it has received {refunded} until now.",
+                "The refund follows the card's last sale by {since_sale}; paid there in all: {paid}.",
+            ),
+            fr=(
+                "La carte a payé {paid} et récupéré {refunded}.",
+                "La dernière vente sur la carte date de {since_sale} plus tôt ; elle a reçu {refunded} à ce jour.",
+                "Ce remboursement suit de {since_sale} la dernière vente sur la carte, qui a payé {paid} en tout.",
+            ),
+        ),
+        place=Wordings(
+            en=(
+                "{vector}, refund {refund} of {refunds}.",
+                "It is refund {refund} of {refunds} of one scheme ({vector}).",
+                "Scheme: {vector}. Refunds so far: {refund} of {refunds}.",
+            ),
+            fr=(
+                "{vector}, remboursement {refund} sur {refunds}.",
+                "C'est le remboursement {refund} sur {refunds} d'un même montage ({vector}).",
+                "Montage : {vector}. Remboursements à ce stade : {refund} sur {refunds}.",
+            ),
+        ),
+    ),
 }
 
-SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
-    "opening": {
-        "en": (
-            "{vector}: the first of {charges} false charges in this incident, {amount} at {merchant}, {response_code}.",
-            "A series of {charges} false charges opens with {amount} at {merchant}, which {response_code}. {vector},"
-            " charge {charge}.",
-        ),
-        "fr": (
-            "{vector}\u00a0: premier des {charges} débits frauduleux de cet incident, un montant de {amount} chez"
-            " {merchant} {response_code}.",
-            "Une série de {charges} débits frauduleux s'ouvre chez {merchant}, où un montant de {amount}"
-            " {response_code}. {vector}, débit {charge}.",
-        ),
-    },
-    "charge": {
-        "en": (
-            "{vector}, false charge {charge} of {charges}: {amount} at {merchant} {response_code}, {elapsed} after the"
-            " first. By then {taken} had been taken from {cards} of this bank.",
-            "{elapsed} after the first false charge, {merchant} shows {amount}, which {response_code}. It is number"
-            " {charge} of {charges} on {cards}, {taken} in all so far. {vector}.",
-        ),
-        "fr": (
-            "{vector}, débit frauduleux {charge} sur {charges}\u00a0: un montant de {amount} chez {merchant}"
-            " {response_code}, {elapsed} après le premier. À ce stade, {taken} prélevés sur {cards} de cette banque.",
-            "{elapsed} après le premier débit frauduleux, chez {merchant}, un montant de {amount} {response_code}."
-            " C'est le numéro {charge} sur {charges}, avec {cards} et {taken} au total jusqu'ici. {vector}.",
-        ),
-    },
-    "order": {
-        "en": (
-            "{vector}, false charge {charge} of {charges}: an order of {amount} that {merchant} never delivered"
-            " {response_code}, {elapsed} after the first. By then {cards} of this bank had paid {taken}.",
-            "{merchant} took an order of {amount}, which {response_code}, and sent nothing: number {charge} of"
-            " {charges} within {elapsed}, on {cards}, {taken} in all. {vector}.",
-        ),
-        "fr": (
-            "{vector}, débit frauduleux {charge} sur {charges}\u00a0: chez {merchant}, un montant de {amount}"
-            " {response_code} pour une commande jamais livrée, {elapsed} après le premier. À ce stade, {cards} de cette"
-            " banque et {taken} payés.",
-            "Chez {merchant}, un montant de {amount} {response_code} et rien n'a été envoyé\u00a0: numéro {charge} sur"
-            " {charges} en {elapsed}, avec {cards}, {taken} au total. {vector}.",
-        ),
-    },
-    "laundered": {
-        "en": (
-            "{vector}: payment {charge} of {charges} for something else than {merchant} claims to sell, {elapsed} after"
-            " the first. {amount} {response_code}; {cards} of this bank, {taken} in all, the largest of {largest}.",
-            "Through {merchant}, {amount} was asked for goods outside its category and {response_code}. So far {cards}"
-            " and {taken}, up to {largest} at once, in {elapsed}. {vector}, payment {charge} of {charges}.",
-        ),
-        "fr": (
-            "{vector}\u00a0: paiement {charge} sur {charges} pour autre chose que ce que {merchant} dit vendre,"
-            " {elapsed} après le premier. Un montant de {amount} {response_code}\u00a0; {cards} de cette banque,"
-            " {taken} au total, {largest} au plus.",
-            "Par {merchant}, un montant de {amount} hors de sa catégorie {response_code}. Jusqu'ici {cards} et {taken},"
-            " jusqu'à {largest} d'un coup, en {elapsed}. {vector}, paiement {charge} sur {charges}.",
-        ),
-    },
-    "skimmed": {
-        "en": (
-            "{vector}: {since} after this card had paid {genuine} at the terminal that copied it, {amount} at"
-            " {merchant} {response_code}. Use {charge} of {charges} of captured cards, {cards} of this bank so far.",
-            "This card paid {genuine} at a manipulated terminal; {since} later {amount} was asked at {merchant} and"
-            " {response_code}. {vector}: use {charge} of {charges}, {cards} by now.",
-        ),
-        "fr": (
-            "{vector}\u00a0: {since} après le paiement de {genuine} au terminal qui a copié cette carte, un montant de"
-            " {amount} chez {merchant} {response_code}. Usage {charge} sur {charges} de cartes captées, {cards} de"
-            " cette banque jusqu'ici.",
-            "Cette carte avait payé {genuine} à un terminal manipulé\u00a0; {since} plus tard, chez {merchant}, un"
-            " montant de {amount} {response_code}. {vector}\u00a0: usage {charge} sur {charges}, {cards} à ce stade.",
-        ),
-    },
-    "inflated": {
-        "en": (
-            "{vector}: {since} after a genuine sale of {genuine}, {merchant} charged the same card {amount}, which"
-            " {response_code}. False charge {charge} of {charges}, {cards} so far.",
-            "{merchant} asked {amount} of a card that had bought for {genuine} there {since} before; it"
-            " {response_code}. Charge {charge} of {charges}, on {cards} up to now. {vector}.",
-        ),
-        "fr": (
-            "{vector}\u00a0: {since} après une vente réelle de {genuine}, chez {merchant}, un montant de {amount} sur"
-            " la même carte {response_code}. Débit frauduleux {charge} sur {charges}, {cards} jusqu'ici.",
-            "Une carte avait acheté pour {genuine}\u00a0; {since} plus tard, chez {merchant}, un montant de {amount}"
-            " {response_code}. Débit {charge} sur {charges}, {cards} à ce stade. {vector}.",
-        ),
-    },
-    "repeated": {
-        "en": (
-            "{vector}: {merchant} charged this card {amount} again, {since} after the same amount; it {response_code}."
-            " False charges on this card: {on_card}; in all {charge} of {charges}, on {cards}.",
-            "The same {amount} at {merchant} {since} later, a sale that was charged before; this one {response_code}."
-            " Number {charge} of {charges} ({cards} by now), on this card {on_card}. {vector}.",
-        ),
-        "fr": (
-            "{vector}\u00a0: chez {merchant}, {since} après le même débit, un montant de {amount} {response_code}."
-            " Débits frauduleux sur cette carte\u00a0: {on_card}\u00a0; en tout {charge} sur {charges}, {cards}.",
-            "À nouveau chez {merchant}, {since} plus tard, un montant de {amount}, déjà débité, {response_code}. Numéro"
-            " {charge} sur {charges} ({cards} à ce stade), sur cette carte {on_card}. {vector}.",
-        ),
-    },
-    "renewal": {
-        "en": (
-            "{vector}: {since} after a trial of {genuine}, {merchant} took a fee of {amount}, which {response_code}."
-            " Fees on this card: {on_card}; fee {charge} of {charges}, {cards} so far.",
-            "A trial of {genuine} and, {since} later, a fee of {amount} by {merchant} that nobody ordered; it"
-            " {response_code}. Fee {charge} of {charges} on {cards} ({on_card} on this card). {vector}.",
-        ),
-        "fr": (
-            "{vector}\u00a0: {since} après un essai à {genuine}, chez {merchant}, un abonnement de {amount}"
-            " {response_code}. Prélèvements sur cette carte\u00a0: {on_card}\u00a0; {charge} sur {charges} en tout,"
-            " {cards}.",
-            "Un essai à {genuine} puis, {since} plus tard, un abonnement de {amount} chez {merchant} que personne"
-            " n'avait demandé\u00a0; il {response_code}. Prélèvement {charge} sur {charges}, {cards} ({on_card} sur"
-            " celle-ci). {vector}.",
-        ),
-    },
-    "sham": {
-        "en": (
-            "{vector}: {merchant} booked a sale of {amount} to a card of its own circle, row {charge} of {charges} of"
-            " this scheme. This card has now paid {paid}; {cards} of this bank belong to the circle so far.",
-            "A sale of {amount} at {merchant} that delivers nothing, so that it can be refunded: row {charge} of"
-            " {charges}. Paid by this card so far: {paid} ({cards} in use). {vector}.",
-        ),
-        "fr": (
-            "{vector}\u00a0: {merchant} passe une vente de {amount} sur une carte de son entourage, opération"
-            " {charge} sur {charges} du montage. Cette carte a payé {paid} jusqu'ici\u00a0; {cards} de cette banque en"
-            " jeu.",
-            "Une vente de {amount} chez {merchant} qui ne livre rien, pour être remboursée\u00a0: opération {charge}"
-            " sur {charges}. Payé par cette carte jusqu'ici\u00a0: {paid} ({cards} en jeu). {vector}.",
-        ),
-    },
-    "refund": {
-        "en": (
-            "{vector}: {merchant} refunded {amount} to a card of its own circle, refund {refund} of {refunds}, {since}"
-            " after that card's last sale. The card has paid {paid} and got back {refunded}.",
-            "Refund {refund} of {refunds} to the circle of {merchant}: {amount}, {since} after the card last bought"
-            " there. In all the card paid {paid} and received {refunded}. {vector}.",
-        ),
-        "fr": (
-            "{vector}\u00a0: {merchant} rembourse {amount} à une carte de son entourage, remboursement {refund} sur"
-            " {refunds}, {since} après la dernière vente sur cette carte. Elle a payé {paid} et récupéré {refunded}.",
-            "Remboursement {refund} sur {refunds} à l'entourage de {merchant}\u00a0: {amount}, {since} après le dernier"
-            " achat de la carte. En tout, elle a payé {paid} et reçu {refunded}. {vector}.",
-        ),
-    },
-}
 
+def facts(log: Log, seen: Citations) -> Array:
+    """Facts of a log of merchant fraud. Raises ``ExplanationError`` where a card is refunded that bought nothing.
 
-def facts(log: Log) -> Facts:
-    """Facts of a log of merchant fraud. Raises ``ExplanationError`` where a card is refunded that bought nothing."""
-    card = groups(log.incident, log.column("card_id"))
-    debit = log.equals("direction", "debit")
-    approved = log.equals("response_code", "00")
-    genuine = ~log.is_fraud & debit
-    sham = log.is_fraud & log.equals("step_kind", "sham_sale")
-    refund = log.is_fraud & log.equals("step_kind", "self_refund")
-    before = last_before(genuine, card)
-    same = last_before(debit, groups(card, log.amount))
-    sold = last_before(sham, card)
-    unsold = np.flatnonzero(refund & (sold < 0))
+    Genuine rows are spoken of only where they are exported.
+    """
+    refund = log.is_fraud & log.equals("step_kind", *REFUND)
+    unsold = np.flatnonzero(refund & ~seen.has("paid"))
     if len(unsold):
         identifier = log.words("transaction_id")[unsold[0]]
         raise ExplanationError(f"transaction {identifier} refunds a card to which nothing was sold")
-
-    charge = running_sum(log.is_fraud, log.incident)
-    first = first_of(log.is_fraud, log.incident)
     fact = np.full(log.length, None, dtype=object)
     for kinds, late in (
         (("undelivered_order",), "order"),
         (("laundered_sale",), "laundered"),
-        (("skimmed_purchase", "skimmed_cash", "inflated_charge", "repeated_charge", "hidden_renewal"), "charge"),
+        ((*SKIMMED, "inflated_charge", "repeated_charge", "hidden_renewal"), "charge"),
     ):
         of = log.is_fraud & log.equals("step_kind", *kinds)
         fact[of] = late
-        fact[of & (charge == 1)] = "opening"
-    fact[log.is_fraud & log.equals("step_kind", "skimmed_purchase", "skimmed_cash") & (before >= 0)] = "skimmed"
-    fact[log.is_fraud & log.equals("step_kind", "inflated_charge") & (before >= 0)] = "inflated"
-    repeated = log.is_fraud & log.equals("step_kind", "repeated_charge") & (same >= 0)
-    fact[repeated] = "repeated"
-    fact[log.is_fraud & log.equals("step_kind", "hidden_renewal") & (before >= 0)] = "renewal"
-    fact[sham] = "sham"
+        fact[of & (seen.numbers["charge"] == 1)] = "opening"
+    bought = log.is_fraud & seen.has("genuine")
+    fact[bought & log.equals("step_kind", *SKIMMED)] = "skimmed"
+    fact[bought & log.equals("step_kind", "inflated_charge")] = "inflated"
+    fact[log.is_fraud & log.equals("step_kind", "repeated_charge") & seen.has("same_sale")] = "repeated"
+    fact[bought & log.equals("step_kind", "hidden_renewal")] = "renewal"
+    fact[log.is_fraud & log.equals("step_kind", *SHAM)] = "sham"
     fact[refund] = "refund"
-
-    told = np.where(refund, sold, np.where(repeated, same, before))
-    taken = log.is_fraud & debit & approved
-    values = {
-        "vector": log.words("vector"),
-        "charge": charge,
-        "charges": total(log.is_fraud, log.incident),
-        "elapsed": log.time - log.time[first],
-        "cards": running_distinct(log.column("card_id"), log.incident, log.is_fraud),
-        "merchant": log.words("merchant_name"),
-        "amount": log.amount,
-        "response_code": log.words("response_code"),
-        "taken": running_sum(np.where(taken, log.amount, 0), log.incident),
-        "largest": running_max(np.where(log.is_fraud & debit, log.amount, 0), log.incident),
-        "genuine": log.amount[before],
-        "since": log.time - log.time[told],
-        "on_card": running_sum(log.is_fraud, card),
-        "paid": running_sum(np.where(sham, log.amount, 0), card),
-        "refunded": running_sum(np.where(refund, log.amount, 0), card),
-        "refund": running_sum(refund, log.incident),
-        "refunds": total(refund, log.incident),
-    }
-    here = np.arange(log.length)
-    follows = np.isin(fact, ("skimmed", "inflated", "repeated", "renewal", "refund"))
-    previous = last_before(log.is_fraud, log.incident)
-    return Facts(fact, values, (first, np.where(follows, told, previous), here))
+    return fact
 
 
-TELLING = Telling(facts, KINDS, EVIDENCE, SENTENCES)
+TELLING = Telling(ROWS, NUMBERS, facts, WORDS, KINDS, STORIES)

@@ -6,9 +6,9 @@ Belongs here: the facts and sentences of this scenario.
 import numpy as np
 
 from sgf_pipeline.domain.errors import ExplanationError
-from sgf_pipeline.explain.log import Facts, Log, Telling
-from sgf_pipeline.explain.running import first_of, groups, last_before, running_distinct, running_sum, total
-from sgf_pipeline.explain.wording import Count, Duration, Kind, Money, Number, Phrase, Word
+from sgf_pipeline.explain.citing import Citations
+from sgf_pipeline.explain.log import APPROVED, Array, Log, Reckoning, Rows, Story, Telling, Wordings
+from sgf_pipeline.explain.wording import Count, Duration, Kind, Money, Number, Phrase, Word, outcomes
 
 VECTORS = {
     "invoice_redirection": {"en": "Redirected invoice", "fr": "Facture détournée"},
@@ -22,12 +22,59 @@ VECTORS = {
     "family_emergency": {"en": "False call for help in the family", "fr": "Faux appel à l'aide d'un proche"},
 }
 
-OUTCOME = {
-    "00": {"en": "it was approved", "fr": "l'opération a été acceptée"},
-    **{
-        code: {"en": f"it was declined with code {code}", "fr": f"l'opération a été refusée avec le code {code}"}
-        for code in ("05", "51", "59", "61", "65")
-    },
+OUTCOME = outcomes(
+    {"en": "it was approved", "fr": "l'opération a été acceptée"},
+    {"en": "it was declined", "fr": "l'opération a été refusée"},
+)
+
+BY_VICTIM = ("victim_try", "victim_payment")
+STOLEN = ("credential_try", "credential_transfer")
+BOUGHT = ("credential_purchase",)
+PAYING = (*BY_VICTIM, "victim_purchase", *STOLEN, *BOUGHT)
+BY_MULE = ("mule_transfer", "mule_withdrawal")
+OWN = ("account_id",)
+DEBIT = {"direction": ("debit",)}
+
+ROWS: dict[str, Rows] = {
+    "incident": Rows(),
+    "scheme": Rows(span="whole"),
+    "payments": Rows(where=DEBIT, kinds=PAYING, same=OWN),
+    "before": Rows(where=DEBIT, kinds=PAYING, same=OWN, span="earlier"),
+    "paid": Rows(where={**DEBIT, "response_code": APPROVED}, kinds=PAYING, same=OWN),
+    "loss": Rows(where={**DEBIT, "response_code": APPROVED}, kinds=PAYING, same=OWN, span="whole"),
+    "savings": Rows(fraud=False, kinds=("savings_in",), same=OWN),
+    "stolen": Rows(where=DEBIT, kinds=(*STOLEN, *BOUGHT)),
+    "in": Rows(where={"direction": ("credit",)}, same=OWN),
+    "out": Rows(kinds=BY_MULE, same=OWN),
+}
+
+NUMBERS: dict[str, Reckoning] = {
+    "leg": Reckoning("count", "incident"),
+    "legs": Reckoning("count", "scheme"),
+    "payment": Reckoning("count", "payments"),
+    "paid": Reckoning("sum of amount", "paid"),
+    "loss": Reckoning("sum of amount", "loss"),
+    "first_amount": Reckoning("first amount", "payments"),
+    "elapsed": Reckoning("since first", "payments"),
+    "since_last": Reckoning("since last", "before"),
+    "payees": Reckoning("distinct", "payments", "counterparty_account_id"),
+    "merchants": Reckoning("distinct", "payments", "merchant_id"),
+    "brought_in": Reckoning("sum of amount", "savings"),
+    "since_funds": Reckoning("since last", "savings"),
+    "robbed": Reckoning("distinct", "stolen", "account_id"),
+    "senders": Reckoning("distinct", "in", "counterparty_account_id"),
+    "came_in": Reckoning("sum of amount", "in"),
+    "went_out": Reckoning("sum of amount", "out"),
+    "last_in": Reckoning("last amount", "in"),
+    "since_in": Reckoning("since last", "in"),
+}
+
+WORDS = {
+    "vector": "vector",
+    "country": "counterparty_country",
+    "response_code": "response_code",
+    "merchant": "merchant_name",
+    "age": "account_age_days",
 }
 
 KINDS: dict[str, Kind] = {
@@ -36,11 +83,14 @@ KINDS: dict[str, Kind] = {
     "legs": Number(),
     "amount": Money(),
     "country": Word(),
-    "response_code": Phrase(OUTCOME),
+    "age": Count("days"),
+    "response_code": OUTCOME,
     "payment": Number(),
     "paid": Money(),
+    "loss": Money(),
     "first_amount": Money(),
     "elapsed": Duration(),
+    "since_last": Duration(),
     "payees": Count("account"),
     "brought_in": Money(),
     "since_funds": Duration(),
@@ -56,245 +106,288 @@ KINDS: dict[str, Kind] = {
     "kept": Number(),
 }
 
-_LEG = ("vector", "leg", "legs", "amount")
-_SENT = (*_LEG, "country", "response_code")
-_LATER = (*_SENT, "payment", "paid", "first_amount", "elapsed", "payees")
-_CARRIED = (*_LEG, "last_in", "since_in", "came_in", "went_out", "passed_on", "kept")
-EVIDENCE: dict[str, tuple[str, ...]] = {
-    "first_payment": _SENT,
-    "payment": _LATER,
-    "funded_payment": (*_SENT, "brought_in", "since_funds", "paid"),
-    "shop_payment": (*_LEG, "merchant", "response_code", "payment", "paid"),
-    "first_theft": (*_SENT, "robbed"),
-    "theft": (*_LATER, "robbed"),
-    "stolen_purchase": (*_LEG, "merchant", "response_code", "payment", "paid", "merchants", "robbed"),
-    "received": (*_LEG, "senders", "came_in"),
-    "sent_on": (*_CARRIED, "country"),
-    "cash_out": _CARRIED,
+PLACE = Wordings(
+    en=(
+        "{vector}, row {leg} of {legs}.",
+        "It is row {leg} of {legs} of one fraud ({vector}).",
+        "Approach: {vector}. Rows of this fraud so far: {leg} of {legs}.",
+    ),
+    fr=(
+        "{vector}, ligne {leg} sur {legs}.",
+        "C'est la ligne {leg} sur {legs} d'une même fraude ({vector}).",
+        "Approche : {vector}. Lignes de cette fraude à ce stade : {leg} sur {legs}.",
+    ),
+)
+VICTIM_SENT = Wordings(
+    en=(
+        "The customer was led to send {amount} to an account in {country}; {response_code}.",
+        "The victim ordered a transfer of {amount} to {country}; {response_code}.",
+        "{amount} to an account in {country}, ordered by the victim; {response_code}.",
+    ),
+    fr=(
+        "Le client a été amené à virer {amount} vers un compte ({country}) ; {response_code}.",
+        "La victime a ordonné un virement de {amount} ({country}) ; {response_code}.",
+        "Un virement de {amount} vers un compte ({country}), ordonné par la victime ; {response_code}.",
+    ),
+)
+STRANGER_SENT = Wordings(
+    en=(
+        "With stolen credentials {amount} was sent from this account to {country}; {response_code}.",
+        "A stranger ordered a transfer of {amount} to an account in {country}; {response_code}.",
+        "{amount} to an account in {country}, not ordered by the customer; {response_code}.",
+    ),
+    fr=(
+        "Avec des identifiants volés, {amount} virés de ce compte ({country}) ; {response_code}.",
+        "Un inconnu a ordonné un virement de {amount} vers un compte ({country}) ; {response_code}.",
+        "Un virement de {amount} vers un compte ({country}), que le client n'a pas ordonné ; {response_code}.",
+    ),
+)
+CARRIED = Wordings(
+    en=(
+        "Of {came_in} received, {went_out} has left: {passed_on} % passed on, {kept} % still there.",
+        "{last_in} had come in {since_in} before; {passed_on} % of all receipts is gone.",
+        "This movement follows a receipt of {last_in} by {since_in}; the mule has moved {went_out} out of {came_in}.",
+    ),
+    fr=(
+        "Sur {came_in} reçus, {went_out} sont sortis, soit {passed_on} % ; il reste {kept} %.",
+        "{last_in} étaient arrivés {since_in} plus tôt ; part des entrées déjà repartie : {passed_on} %.",
+        "L'opération suit de {since_in} une entrée de {last_in} ; la mule a fait sortir {went_out} sur {came_in}.",
+    ),
+)
+
+STORIES: dict[str, Story] = {
+    "first_payment": Story(
+        lead=VICTIM_SENT,
+        more=Wordings(
+            en=(
+                "It is the customer's first payment of this kind.",
+                "With it the victim's payments begin; they will come to {loss}.",
+                "The account had been open for {age}.",
+            ),
+            fr=(
+                "C'est le premier versement de ce genre du client.",
+                "Ainsi commencent les versements de la victime, qui atteindront {loss}.",
+                "Le compte était ouvert depuis {age}.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "payment": Story(
+        lead=VICTIM_SENT,
+        more=Wordings(
+            en=(
+                "The payments began {elapsed} earlier with {first_amount}; paid by now: {paid}.",
+                "This is payment {payment} of the victim, who has sent {paid} to {payees}.",
+                "The payment before was {since_last} earlier; {paid} has gone out so far.",
+                "{elapsed} after the first payment, {paid} has gone to {payees}.",
+            ),
+            fr=(
+                "Le premier versement, de {first_amount}, remonte à {elapsed} ; versé à ce jour : {paid}.",
+                "C'est le versement {payment} de la victime, qui a envoyé {paid} à {payees}.",
+                "Le versement précédent remontait à {since_last} ; total versé jusqu'ici : {paid}.",
+                "{elapsed} après le premier versement, le total versé atteint {paid}, vers {payees}.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "funded_payment": Story(
+        lead=VICTIM_SENT,
+        more=Wordings(
+            en=(
+                "Savings had been moved in {since_funds} before; brought in so far: {brought_in}.",
+                "Savings feed this payment, {brought_in} brought in up to now; paid so far: {paid}.",
+                "{since_funds} earlier the last savings came in; the victim has paid {paid} by now.",
+            ),
+            fr=(
+                "De l'épargne était arrivée {since_funds} plus tôt ; rapatrié jusqu'ici : {brought_in}.",
+                "De l'épargne alimente ce versement : {brought_in} rapatriés à ce stade ; versé jusqu'ici : {paid}.",
+                "{since_funds} plus tôt arrivait la dernière épargne ; total versé à ce jour : {paid}.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "shop_payment": Story(
+        lead=Wordings(
+            en=(
+                "The customer paid {amount} by card to {merchant}; {response_code}.",
+                "{merchant} charged {amount} to the victim's card, with consent; {response_code}.",
+                "A card payment of {amount} at {merchant}, made by the deceived customer; {response_code}.",
+            ),
+            fr=(
+                "Le client a payé {amount} par carte à {merchant} ; {response_code}.",
+                "{merchant} a débité {amount} de la carte de la victime, avec son accord ; {response_code}.",
+                "Un paiement par carte de {amount} chez {merchant}, fait par le client trompé ; {response_code}.",
+            ),
+        ),
+        more=Wordings(
+            en=(
+                "It is payment {payment} to the offender, {paid} in all.",
+                "By now the victim has paid {paid}, with {merchants} involved.",
+                "What this account loses comes to {loss} in the end.",
+            ),
+            fr=(
+                "C'est son versement {payment} à l'escroc, {paid} en tout.",
+                "À ce jour, la victime a versé {paid}, avec {merchants} en jeu.",
+                "La perte de ce compte atteindra {loss}.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "first_theft": Story(
+        lead=STRANGER_SENT,
+        more=Wordings(
+            en=(
+                "It is the stranger's first debit of this account; {robbed} of this bank used so far.",
+                "The account, open for {age}, was to lose {loss}.",
+                "So far the credentials of {robbed} of this bank have served.",
+            ),
+            fr=(
+                "C'est le premier débit de l'inconnu sur ce compte ; touchés jusqu'ici : {robbed} de cette banque.",
+                "Le compte, ouvert depuis {age}, allait perdre {loss}.",
+                "À ce stade, les identifiants de {robbed} de cette banque ont servi.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "theft": Story(
+        lead=STRANGER_SENT,
+        more=Wordings(
+            en=(
+                "The debits began {elapsed} earlier with {first_amount}; gone by now: {paid}.",
+                "This is debit {payment} of this account; {paid} went to {payees}.",
+                "The debit before was {since_last} earlier; {robbed} of this bank hit so far.",
+                "{elapsed} after the first debit, this account has lost {paid} and the haul covers {robbed}.",
+            ),
+            fr=(
+                "Le premier débit, de {first_amount}, remonte à {elapsed} ; parti à ce jour : {paid}.",
+                "C'est le débit {payment} de ce compte ; total de {paid} vers {payees}.",
+                "Le débit précédent remontait à {since_last} ; touchés jusqu'ici : {robbed} de cette banque.",
+                "{elapsed} après le premier débit, ce compte a perdu {paid} et le vol touche {robbed}.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "stolen_purchase": Story(
+        lead=Wordings(
+            en=(
+                "{merchant} charged {amount} to a card whose details were given away; {response_code}.",
+                "Stolen card details were used for {amount} at {merchant}; {response_code}.",
+                "A purchase of {amount} at {merchant} that the cardholder did not make; {response_code}.",
+            ),
+            fr=(
+                "{merchant} a débité {amount} d'une carte dont les données avaient été livrées ; {response_code}.",
+                "Des données de carte volées ont servi chez {merchant} pour {amount} ; {response_code}.",
+                "Un achat de {amount} chez {merchant}, que le porteur n'a pas fait ; {response_code}.",
+            ),
+        ),
+        more=Wordings(
+            en=(
+                "It is debit {payment} of this account, {paid} in all.",
+                "This account shows {merchants} so far, {paid} in all.",
+                "So far {robbed} of this bank hit; this one has lost {paid}.",
+            ),
+            fr=(
+                "C'est le débit {payment} de ce compte, {paid} en tout.",
+                "Ce compte montre à ce stade {merchants}, {paid} en tout.",
+                "Touchés jusqu'ici : {robbed} de cette banque ; celui-ci a perdu {paid}.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "received": Story(
+        lead=Wordings(
+            en=(
+                "The victim's money arrives at a mule of this bank: {amount}.",
+                "This account, a mule's, received {amount} out of the fraud.",
+                "{amount} from the victim reached a mule who banks here.",
+            ),
+            fr=(
+                "L'argent de la victime arrive chez une mule de cette banque : {amount}.",
+                "Ce compte, celui d'une mule, a reçu {amount} issus de la fraude.",
+                "Un montant de {amount} est passé de la victime à une mule de cette banque.",
+            ),
+        ),
+        more=Wordings(
+            en=(
+                "So far {came_in} came in, from {senders}.",
+                "The receipts of this account come to {came_in}.",
+                "The mule's account was {age} old and holds receipts from {senders}.",
+            ),
+            fr=(
+                "Reçu jusqu'ici : {came_in}, de {senders}.",
+                "Les entrées de ce compte atteignent {came_in}.",
+                "Le compte de la mule avait {age} d'existence et des entrées venues de {senders}.",
+            ),
+        ),
+        place=PLACE,
+    ),
+    "sent_on": Story(
+        lead=Wordings(
+            en=(
+                "The mule sent {amount} to an account in {country}.",
+                "{amount} was forwarded to {country} by the mule.",
+                "From the mule's account {amount} left for {country}.",
+            ),
+            fr=(
+                "La mule a viré {amount} vers un compte ({country}).",
+                "Un montant de {amount} a été transféré par la mule ({country}).",
+                "Du compte de la mule, {amount} sont partis vers un compte ({country}).",
+            ),
+        ),
+        more=CARRIED,
+        place=PLACE,
+    ),
+    "cash_out": Story(
+        lead=Wordings(
+            en=(
+                "The mule took {amount} out in cash.",
+                "Cash of {amount} was drawn by the mule.",
+                "From the mule's account {amount} was withdrawn in cash.",
+            ),
+            fr=(
+                "La mule a retiré {amount} en espèces.",
+                "Un retrait d'espèces de {amount} a été fait par la mule.",
+                "Du compte de la mule, {amount} sont sortis en espèces.",
+            ),
+        ),
+        more=CARRIED,
+        place=PLACE,
+    ),
 }
 
-SENTENCES: dict[str, dict[str, tuple[str, ...]]] = {
-    "first_payment": {
-        "en": (
-            "{vector}, row {leg} of {legs}: the customer was led to send {amount} to an account in {country}, the first"
-            " payment of this kind; {response_code}.",
-            "With this transfer of {amount} to {country} the victim's payments begin; {response_code}. {vector}, row"
-            " {leg} of {legs}.",
-        ),
-        "fr": (
-            "{vector}, ligne {leg} sur {legs}\u00a0: le client a été amené à virer {amount} vers un compte ({country}),"
-            " son premier versement de ce genre\u00a0; {response_code}.",
-            "Ce virement de {amount} ({country}) ouvre les versements de la victime\u00a0; {response_code}. {vector},"
-            " ligne {leg} sur {legs}.",
-        ),
-    },
-    "payment": {
-        "en": (
-            "{vector}, row {leg} of {legs}: {elapsed} after a first {first_amount} the customer himself sent {amount}"
-            " to {country}; {response_code}. This is his payment {payment}, {paid} in all, to {payees}.",
-            "The victim's payment {payment}: {amount} to {country}; {response_code}. It began {elapsed} earlier with"
-            " {first_amount} and now comes to {paid}, sent to {payees}. {vector}, row {leg} of {legs}.",
-        ),
-        "fr": (
-            "{vector}, ligne {leg} sur {legs}\u00a0: {elapsed} après un premier versement de {first_amount}, le client"
-            " a lui-même viré {amount} ({country})\u00a0; {response_code}. Versement {payment}, {paid} en tout, vers"
-            " {payees}.",
-            "Versement {payment} de la victime\u00a0: {amount} ({country})\u00a0; {response_code}. Le début remonte à"
-            " {elapsed}, avec {first_amount}\u00a0; le total atteint {paid}, vers {payees}. {vector}, ligne {leg} sur"
-            " {legs}.",
-        ),
-    },
-    "funded_payment": {
-        "en": (
-            "{vector}, row {leg} of {legs}: {since_funds} after savings had been moved in, {brought_in} so far, the"
-            " customer sent {amount} to {country}; {response_code}. He has paid {paid} by now.",
-            "The savings that were brought in ({brought_in}, the last {since_funds} ago) feed this transfer of {amount}"
-            " to {country}; {response_code}. Paid up to now: {paid}. {vector}, row {leg} of {legs}.",
-        ),
-        "fr": (
-            "{vector}, ligne {leg} sur {legs}\u00a0: {since_funds} après l'arrivée d'une épargne ({brought_in}"
-            " jusqu'ici), le client a viré {amount} ({country})\u00a0; {response_code}. Il a versé {paid} à ce jour.",
-            "L'épargne rapatriée ({brought_in}, la dernière fois {since_funds} plus tôt) alimente ce virement de"
-            " {amount} ({country})\u00a0; {response_code}. Versé à ce jour\u00a0: {paid}. {vector}, ligne {leg} sur"
-            " {legs}.",
-        ),
-    },
-    "shop_payment": {
-        "en": (
-            "{vector}, row {leg} of {legs}: the customer paid {amount} by card to {merchant}; {response_code}. It is"
-            " his payment {payment} to the offender, {paid} in all.",
-            "{merchant} charged {amount} to the victim's card with his consent; {response_code}. Payment {payment}"
-            " brings the sum to {paid}. {vector}, row {leg} of {legs}.",
-        ),
-        "fr": (
-            "{vector}, ligne {leg} sur {legs}\u00a0: le client a payé {amount} par carte à {merchant}\u00a0;"
-            " {response_code}. C'est son versement {payment} à l'escroc, {paid} en tout.",
-            "{merchant} a débité {amount} de la carte de la victime, avec son accord\u00a0; {response_code}. Le"
-            " versement {payment} porte le total à {paid}. {vector}, ligne {leg} sur {legs}.",
-        ),
-    },
-    "first_theft": {
-        "en": (
-            "{vector}, row {leg} of {legs}: with stolen credentials {amount} was sent from this account to {country};"
-            " {response_code}. So far {robbed} of this bank used in this way.",
-            "A stranger's first transfer from this account, {amount} to {country}; {response_code}. The haul reaches"
-            " {robbed} so far. {vector}, row {leg} of {legs}.",
-        ),
-        "fr": (
-            "{vector}, ligne {leg} sur {legs}\u00a0: avec des identifiants volés, {amount} virés de ce compte"
-            " ({country})\u00a0; {response_code}. Jusqu'ici {robbed} de cette banque ainsi utilisés.",
-            "Premier virement d'un inconnu depuis ce compte, {amount} ({country})\u00a0; {response_code}. Le vol touche"
-            " {robbed} jusqu'ici. {vector}, ligne {leg} sur {legs}.",
-        ),
-    },
-    "theft": {
-        "en": (
-            "{vector}, row {leg} of {legs}: {elapsed} after a first {first_amount}, stolen credentials moved {amount}"
-            " to {country}; {response_code}. Debit {payment} of this account, {paid} in all, to {payees}; {robbed}"
-            " hit.",
-            "Debit {payment} since a first {first_amount} {elapsed} earlier: a stranger sent {amount} to {country};"
-            " {response_code}. Gone so far: {paid}, to {payees}. {vector}, row {leg} of {legs}, {robbed} hit.",
-        ),
-        "fr": (
-            "{vector}, ligne {leg} sur {legs}\u00a0: {elapsed} après un premier débit de {first_amount}, des"
-            " identifiants volés ont servi à virer {amount} ({country})\u00a0; {response_code}. Débit {payment} de ce"
-            " compte, {paid} en tout, vers {payees}\u00a0; victimes\u00a0: {robbed}.",
-            "Débit {payment} depuis un premier de {first_amount}, {elapsed} plus tôt\u00a0: un inconnu a viré {amount}"
-            " ({country})\u00a0; {response_code}. Déjà partis\u00a0: {paid}, vers {payees}. {vector}, ligne {leg} sur"
-            " {legs}, {robbed} en tout.",
-        ),
-    },
-    "stolen_purchase": {
-        "en": (
-            "{vector}, row {leg} of {legs}: {merchant} charged {amount} to a card whose details were given away;"
-            " {response_code}. Debit {payment} of this account, {paid} in all, at {merchants}; {robbed} hit so far.",
-            "Stolen card details bought for {amount} at {merchant}; {response_code}. Debits here: {payment}, together"
-            " {paid}, at {merchants}. {vector}, row {leg} of {legs}; {robbed} used by now.",
-        ),
-        "fr": (
-            "{vector}, ligne {leg} sur {legs}\u00a0: {merchant} a débité {amount} d'une carte dont les données avaient"
-            " été livrées\u00a0; {response_code}. Débit {payment} de ce compte, {paid} en tout, chez {merchants}\u00a0;"
-            " victimes\u00a0: {robbed}.",
-            "Achat de {amount} chez {merchant} avec des données de carte volées\u00a0; {response_code}. Débits"
-            " ici\u00a0: {payment}, ensemble {paid}, chez {merchants}. {vector}, ligne {leg} sur {legs}\u00a0; {robbed}"
-            " jusqu'ici.",
-        ),
-    },
-    "received": {
-        "en": (
-            "{vector}, row {leg} of {legs}: the victim's money arrives at a mule of this bank, {amount} now and"
-            " {came_in} so far, from {senders}.",
-            "This account received {amount} out of the fraud, which makes {came_in} from {senders}. {vector}, row {leg}"
-            " of {legs}.",
-        ),
-        "fr": (
-            "{vector}, ligne {leg} sur {legs}\u00a0: l'argent de la victime arrive chez une mule de cette banque,"
-            " {amount} cette fois et {came_in} jusqu'ici, de {senders}.",
-            "Ce compte a reçu {amount} issus de la fraude, ce qui fait {came_in} de {senders}. {vector}, ligne {leg}"
-            " sur {legs}.",
-        ),
-    },
-    "sent_on": {
-        "en": (
-            "{vector}, row {leg} of {legs}: {since_in} after {last_in} came in, the mule sent {amount} to {country}. Of"
-            " {came_in} received, {went_out} has left: {passed_on} % passed on, {kept} % still there.",
-            "The mule forwards {amount} to {country}, {since_in} after a receipt of {last_in}. {passed_on} % of what"
-            " came in is gone ({went_out} of {came_in}). {vector}, row {leg} of {legs}.",
-        ),
-        "fr": (
-            "{vector}, ligne {leg} sur {legs}\u00a0: {since_in} après l'arrivée de {last_in}, la mule a viré {amount}"
-            " ({country}). Sur {came_in} reçus, {went_out} sont sortis\u00a0: {passed_on}\u00a0% transmis,"
-            " {kept}\u00a0% encore là.",
-            "La mule transfère {amount} ({country}), {since_in} après une entrée de {last_in}. {passed_on}\u00a0% des"
-            " entrées sont parties ({went_out} sur {came_in}). {vector}, ligne {leg} sur {legs}.",
-        ),
-    },
-    "cash_out": {
-        "en": (
-            "{vector}, row {leg} of {legs}: {since_in} after {last_in} came in, the mule took {amount} out in cash. Of"
-            " {came_in} received, {went_out} has left: {passed_on} % passed on, {kept} % still there.",
-            "Cash of {amount} was drawn by the mule, {since_in} after a receipt of {last_in}; {went_out} of {came_in}"
-            " is gone, {passed_on} %. {vector}, row {leg} of {legs}.",
-        ),
-        "fr": (
-            "{vector}, ligne {leg} sur {legs}\u00a0: {since_in} après l'arrivée de {last_in}, la mule a retiré {amount}"
-            " en espèces. Sur {came_in} reçus, {went_out} sont sortis\u00a0: {passed_on}\u00a0% transmis,"
-            " {kept}\u00a0% encore là.",
-            "La mule a retiré {amount} en espèces, {since_in} après une entrée de {last_in}\u00a0; {went_out} sur"
-            " {came_in} sont partis, soit {passed_on}\u00a0%. {vector}, ligne {leg} sur {legs}.",
-        ),
-    },
-}
 
-
-def facts(log: Log) -> Facts:
+def facts(log: Log, seen: Citations) -> Array:
     """Facts of a log of phishing.
 
     Savings that a victim moved in are no fraud, but what he paid out of them tells of them. Raises
     ``ExplanationError`` where a mule moves money on and none came to him.
     """
-    ok = log.equals("response_code", "00")
     credit = log.is_fraud & log.equals("direction", "credit")
-    by_mule = log.is_fraud & log.equals("step_kind", "mule_transfer", "mule_withdrawal")
+    by_mule = log.is_fraud & log.equals("step_kind", *BY_MULE)
     paying = log.is_fraud & ~credit & ~by_mule
-    own = groups(log.incident, log.column("account_id"))
-    counterparty = log.column("counterparty_account_id")
-    came_in = running_sum(np.where(credit, log.amount, 0), own)
-    went_out = running_sum(np.where(by_mule, log.amount, 0), own)
-    last_in = last_before(credit, own)
+    came_in, went_out = seen.numbers["came_in"], seen.numbers["went_out"]
     unfunded = np.flatnonzero(by_mule & (came_in == 0))
     if len(unfunded):
         identifier = log.words("transaction_id")[unfunded[0]]
         raise ExplanationError(f"transaction {identifier} moves on money of a mule to whom none came")
-    saved = ~log.is_fraud & log.equals("step_kind", "savings_in")
-    brought_in = running_sum(np.where(saved, log.amount, 0), own)
-    last_saved = last_before(saved, own)
-    payment = running_sum(paying, own)
-    first = first_of(paying, own)
-    by_victim = paying & log.equals("step_kind", "victim_try", "victim_payment")
-    stolen = paying & log.equals("step_kind", "credential_try", "credential_transfer")
-    bought = paying & log.equals("step_kind", "credential_purchase")
-    passed_on = (200 * went_out + came_in) // np.maximum(2 * came_in, 1)  # per cent, halves up
+    seen.numbers["passed_on"] = (200 * went_out + came_in) // np.maximum(2 * came_in, 1)  # per cent, halves up
+    seen.numbers["kept"] = 100 - seen.numbers["passed_on"]
+    first = seen.numbers["payment"] == 1
+    by_victim = paying & log.equals("step_kind", *BY_VICTIM)
+    stolen = paying & log.equals("step_kind", *STOLEN)
 
     fact = np.full(log.length, None, dtype=object)
     fact[by_victim] = "payment"
-    fact[by_victim & (payment == 1)] = "first_payment"
-    fact[by_victim & (brought_in > 0)] = "funded_payment"
+    fact[by_victim & first] = "first_payment"
+    fact[by_victim & seen.has("savings")] = "funded_payment"
     fact[paying & log.equals("step_kind", "victim_purchase")] = "shop_payment"
     fact[stolen] = "theft"
-    fact[stolen & (payment == 1)] = "first_theft"
-    fact[bought] = "stolen_purchase"
+    fact[stolen & first] = "first_theft"
+    fact[paying & log.equals("step_kind", *BOUGHT)] = "stolen_purchase"
     fact[credit] = "received"
     fact[by_mule & log.equals("step_kind", "mule_transfer")] = "sent_on"
     fact[by_mule & log.equals("step_kind", "mule_withdrawal")] = "cash_out"
-    values = {
-        "vector": log.words("vector"),
-        "leg": running_sum(log.is_fraud, log.incident),
-        "legs": total(log.is_fraud, log.incident),
-        "amount": log.amount,
-        "country": log.words("counterparty_country"),
-        "response_code": log.words("response_code"),
-        "payment": payment,
-        "paid": running_sum(np.where(paying & ok, log.amount, 0), own),
-        "first_amount": log.amount[first],
-        "elapsed": log.time - log.time[first],
-        "payees": running_distinct(counterparty, own, paying),
-        "brought_in": brought_in,
-        "since_funds": log.time - log.time[last_saved],
-        "merchant": log.words("merchant_name"),
-        "merchants": running_distinct(log.column("merchant_id"), own, paying),
-        "robbed": running_distinct(log.column("account_id"), log.incident, stolen | bought),
-        "senders": running_distinct(counterparty, own, credit),
-        "came_in": came_in,
-        "went_out": went_out,
-        "last_in": log.amount[last_in],
-        "since_in": log.time - log.time[last_in],
-        "passed_on": passed_on,
-        "kept": 100 - passed_on,
-    }
-    here = np.arange(log.length)
-    origin = np.where(by_mule, last_in, np.where(fact == "funded_payment", last_saved, first))
-    return Facts(fact, values, (origin, last_before(log.is_fraud, log.incident), here))
+    return fact
 
 
-TELLING = Telling(facts, KINDS, EVIDENCE, SENTENCES)
+TELLING = Telling(ROWS, NUMBERS, facts, WORDS, KINDS, STORIES)

@@ -36,7 +36,9 @@ def running_max(values: Array, group: Array) -> Array:
 
 def total(values: Array, group: Array) -> Array:
     """Sum of ``values`` over the whole group, on each of its rows, as int64."""
-    return np.bincount(group, weights=values).astype(np.int64)[group]
+    sums = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.int64)
+    np.add.at(sums, group, np.asarray(values, dtype=np.int64))
+    return np.asarray(sums[group])
 
 
 def running_distinct(column: Any, group: Array, among: Array) -> Array:
@@ -48,10 +50,14 @@ def running_distinct(column: Any, group: Array, among: Array) -> Array:
     return running_sum(first, group)
 
 
+def last_so_far(among: Array, group: Array) -> Array:
+    """Position of the latest row of the group up to and including this one that is marked; −1 where there is none."""
+    return _cumulative(np.where(among, np.arange(len(group)), -1), group, "cummax")
+
+
 def last_before(among: Array, group: Array) -> Array:
     """Position of the latest earlier row of the group that is marked ``among``; −1 where there is none."""
-    seen = _cumulative(np.where(among, np.arange(len(group)), -1), group, "cummax")
-    return pd.Series(seen).groupby(group, sort=False).shift(1, fill_value=-1).to_numpy()
+    return pd.Series(last_so_far(among, group)).groupby(group, sort=False).shift(1, fill_value=-1).to_numpy()
 
 
 def first_of(among: Array, group: Array) -> Array:

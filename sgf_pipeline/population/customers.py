@@ -7,7 +7,7 @@ they do (``sgf_pipeline.traffic``).
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sgf_pipeline.domain.cases import VictimSegment
 from sgf_pipeline.domain.events import ACCOUNTS_PER_CUSTOMER, CARDS_PER_CUSTOMER
 from sgf_pipeline.domain.randomness import rng
-from sgf_pipeline.population.places import DAY_US, MINUTE_US, country_index, utc_offset_minutes
+from sgf_pipeline.population.places import COUNTRY_CODES, DAY_US, MINUTE_US, country_index, utc_offset_minutes
 from sgf_pipeline.population.world import World
 
 BLOCK = 1024  # customers drawn together; part of the bytes
@@ -32,10 +32,18 @@ MEDIAN_INCOME_EUR = 2000.0
 MEDIAN_HABIT_EUR = 19.0
 MEAN_ACTIVITY = 20.0  # exported rows a customer and 30 days
 ACTIVITY_SIGMA = 0.95  # gives rows a card p95/p50 between 4 and 9
+ALONE = 0.8  # of customers do not live with the customer before them; the others form families of two or three
 MIN_POPULATION = 60  # so that even a tiny shard has some dozens of possible victims
 
 DEVICES_PER_CUSTOMER = 8  # device keys: customer * 8 + n; n = 0 is the first phone, 1 its successor
 ADDRESSES_PER_CUSTOMER = 8  # address keys: customer * 8 + n; n = 0 is the home, 1 the mobile carrier, 2 abroad
+
+
+class Region(NamedTuple):
+    """Where people share clock and calendar."""
+
+    timezone: str  # IANA
+    country: str  # ISO alpha-2
 
 
 def default_population_size(rows: int, period_days: float) -> int:
@@ -78,13 +86,15 @@ class Population:
     scenario: str
 
     @cached_property
-    def zones(self) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-        """The homes' IANA time zones, sorted, and each customer's index into them."""
+    def regions(self) -> tuple[tuple[Region, ...], NDArray[np.int64]]:
+        """The homes' regions (which share clock and calendar), sorted, and each customer's index into them."""
         used = np.unique(self.city)
-        names = sorted({self.world.city_timezone[city] for city in used})
-        by_city = np.zeros(len(self.world.city_country), dtype=np.int64)
-        by_city[used] = [names.index(self.world.city_timezone[city]) for city in used]
-        return tuple(names), by_city[self.city]
+        world = self.world
+        lie_in = [Region(world.city_timezone[city], COUNTRY_CODES[world.city_country[city]]) for city in used]
+        regions = sorted(set(lie_in))
+        by_city = np.zeros(len(world.city_country), dtype=np.int64)
+        by_city[used] = [regions.index(region) for region in lie_in]
+        return tuple(regions), by_city[self.city]
 
     @cached_property
     def youngest_first(self) -> NDArray[np.int64]:
@@ -103,11 +113,11 @@ class Population:
 
     def local_minutes(self, customers: NDArray[np.int64], times_us: NDArray[np.int64]) -> NDArray[np.int64]:
         """Minutes after local midnight, at the customers' homes, of the given moments (µs, UTC)."""
-        names, zone = self.zones
+        regions, region = self.regions
         offsets = np.zeros(len(times_us), dtype=np.int64)
-        for number in np.unique(zone[customers]):
-            rows = np.flatnonzero(zone[customers] == number)
-            offsets[rows] = utc_offset_minutes(names[number], times_us[rows])
+        for number in np.unique(region[customers]):
+            rows = np.flatnonzero(region[customers] == number)
+            offsets[rows] = utc_offset_minutes(regions[number].timezone, times_us[rows])
         return np.asarray((times_us // MINUTE_US + offsets) % 1440)
 
     def age_days(self, customers: NDArray[np.int64], times_us: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -148,7 +158,7 @@ def _block(
     random = rng(population_seed, "population", scenario, number)
     customer = number * BLOCK + np.arange(BLOCK)
     # A household is a run of neighbours; the first of a block starts one, so that blocks stay independent.
-    alone = random.random(BLOCK) < 0.6
+    alone = random.random(BLOCK) < ALONE
     alone[0] = True
     head = np.maximum.accumulate(np.where(alone, np.arange(BLOCK), 0))
 

@@ -312,6 +312,19 @@ def company_accounts(country: Array, number: Array) -> Array:
     return np.asarray(EXTERNAL_BASE + (1 << 36) + (country.astype(np.int64) << 20) + number)
 
 
+# Companies that many customers pay or are paid by, of each country: how many there are, and how business gathers at
+# the first of them (the power of a uniform number). Their accounts are numbered in this order.
+COMPANIES = {"employer": (4000, 5), "utility": (60, 2), "dealer": (400, 3), "landlord": (150, 2)}
+
+
+def companies(trade: str, country: Array, luck: Array) -> Array:
+    """Account keys of companies of one of the ``COMPANIES``; ``luck`` in [0, 1), equal luck is an equal company."""
+    names = list(COMPANIES)
+    first = sum(COMPANIES[name][0] for name in names[: names.index(trade)])
+    number, power = COMPANIES[trade]
+    return company_accounts(country, first + (number * luck**power).astype(np.int64))
+
+
 OFFENDER_ACCOUNTS = EXTERNAL_BASE + (1 << 38)
 
 

@@ -26,10 +26,10 @@ ENDING_HUNDREDTHS = np.array([0, 0, 99, 95, 50, 90])
 # Share of a trade's merchants that have each habit (free, whole, .99, .95, .50, .90).
 _HABITS = {
     "basket": (0.72, 0.11, 0.04, 0.04, 0.05, 0.04),
-    "retail": (0.39, 0.22, 0.11, 0.11, 0.06, 0.11),
+    "retail": (0.38, 0.26, 0.08, 0.11, 0.06, 0.11),
     "meal": (0.28, 0.30, 0.01, 0.02, 0.24, 0.15),
     "round": (0.22, 0.68, 0.01, 0.01, 0.08, 0.00),
-    "digital": (0.30, 0.25, 0.22, 0.12, 0.03, 0.08),
+    "digital": (0.31, 0.29, 0.16, 0.12, 0.04, 0.08),
 }
 
 
@@ -126,6 +126,12 @@ TRADES = (
 )  # fmt: skip
 
 ATM_MCC = "6011"
+ATM_TRADE, MARKETPLACE = (
+    next(number for number, trade in enumerate(TRADES) if trade.mcc == mcc) for mcc in (ATM_MCC, "5399")
+)
+
+# Trades that sell by the month: telecoms, streaming, media, software, boxes, fitness.
+SUBSCRIPTION_MCCS = ("4814", "4899", "5815", "5817", "5818", "5968", "7997")
 
 _STEMS = (
     "Amber", "Alder", "Arc", "Aster", "Aurel", "Beacon", "Birch", "Blue Heron", "Bramble", "Brava", "Cedar", "Cinder",
@@ -149,9 +155,20 @@ _PLACES = (
 DESTINATIONS = ("AT", "DE", "ES", "FR", "GB", "GR", "IT", "JP", "MX", "PT", "TH", "TR", "US")
 ABROAD_RANKS = 500  # merchants of a destination that is not itself requested: its largest cities
 
-LOCAL_MERCHANTS = 2200
-ONLINE_MERCHANTS = 400
+# What everyday goods cost where a currency is used, relative to the euro area at exchange rates: our estimates, to one
+# or two digits, after the order of magnitude of published price level indices; a currency not named counts as 1.
+PRICE_LEVEL = {
+    "ARS": 0.6, "BGN": 0.6, "BRL": 0.55, "CHF": 1.5, "CLP": 0.65, "CNY": 0.6, "COP": 0.45, "CZK": 0.85, "DKK": 1.35,
+    "GBP": 1.1, "HUF": 0.7, "IDR": 0.4, "INR": 0.38, "JPY": 0.85, "KRW": 0.9, "MAD": 0.5, "MXN": 0.65, "MYR": 0.45,
+    "PEN": 0.6, "PHP": 0.45, "PLN": 0.65, "RON": 0.6, "THB": 0.45, "TND": 0.45, "TRY": 0.45, "TWD": 0.7, "USD": 1.15,
+    "VND": 0.4, "ZAR": 0.5,
+}  # fmt: skip
+
+LOCAL_MERCHANTS = 7000
+ONLINE_MERCHANTS = 900
+TAKE_TURNS = 200  # the busiest merchants of a country, whose price endings are shared out; see ``_endings``
 ONLINE_SHARE = 0.34  # of purchases, at merchants that sell online only
+LEADER_SHARE = 0.45  # of those, at the country's leading marketplace
 
 
 @dataclass(frozen=True)
@@ -167,7 +184,47 @@ class _CountryMerchants:
     ending: NDArray[np.int8]
     latitude: NDArray[np.float64]
     longitude: NDArray[np.float64]
-    name: NDArray[Any]
+    name_parts: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]  # stem, place, which noun (0 to 1)
+
+    def names(self, n: int, city_names: NDArray[Any]) -> NDArray[Any]:
+        """Names of the first ``n`` merchants; those of shops end with their city."""
+        stem, place, noun = (part[:n] for part in self.name_parts)
+        trade = self.trade[:n]
+        chosen = (noun * np.array([len(item.nouns) for item in TRADES])[trade]).astype(np.int64)
+        where = np.where(self.online[:n], "", " " + city_names[self.city[:n]])
+        return np.asarray(_prefixes()[stem, place] + _nouns()[trade, chosen] + where)
+
+
+@lru_cache(maxsize=1)
+def _prefixes() -> NDArray[Any]:
+    """What a merchant's name begins with, for each stem and place."""
+    return np.array([[f"{stem} {place} " if place else f"{stem} " for place in _PLACES] for stem in _STEMS], object)
+
+
+@lru_cache(maxsize=1)
+def _nouns() -> NDArray[Any]:
+    """The nouns of each trade, in rows of equal length."""
+    most = max(len(trade.nouns) for trade in TRADES)
+    return np.array([[*trade.nouns, *[""] * (most - len(trade.nouns))] for trade in TRADES], object)
+
+
+def _endings(
+    random: np.random.Generator, trade: NDArray[np.int64], popularity: NDArray[np.float64]
+) -> NDArray[np.int8]:
+    """Each merchant's habit of price endings.
+
+    Drawn from its trade's shares; but the busiest take turns, so that their purchases together keep to the shares: one
+    large shop with a habit of its own would otherwise set a whole country's.
+    """
+    shares = np.array([_HABITS[item.habit] for item in TRADES])
+    drawn = (random.random(len(trade))[:, None] > np.cumsum(shares, axis=1)[trade]).sum(axis=1).clip(0, 5)
+    owed = np.zeros(shares.shape[1])
+    for merchant in np.argsort(-popularity, kind="stable")[:TAKE_TURNS]:
+        owed += popularity[merchant] * shares[trade[merchant]]
+        # Its trade's usual endings only, whatever is owed.
+        drawn[merchant] = np.where(shares[trade[merchant]] >= 0.04, owed, -np.inf).argmax()
+        owed[drawn[merchant]] -= popularity[merchant]
+    return np.asarray(drawn, dtype=np.int8)
 
 
 @lru_cache(maxsize=256)
@@ -195,30 +252,27 @@ def _country_merchants(population_seed: int, country: str) -> _CountryMerchants:
     far_city = random.choice(len(per_city), ONLINE_MERCHANTS, p=places.population / places.population.sum())
     city = np.concatenate([local_city, far_city])
 
-    # Heavy tail within a trade and city: a Pareto weight of exponent 0.6, cut at 5,000 times the least.
-    weight = np.minimum(random.random(n) ** -1.6, 5000.0)
+    # Heavy tail within a trade and city: a Pareto weight of exponent 0.7, cut at 2,000 times the least.
+    weight = np.minimum(random.random(n) ** -1.4, 2000.0)
     group = np.where(online, len(per_city), city) * len(TRADES) + trade
     # Business gathers in the big trades more than the shares of purchases say, for favourites are spread evenly.
-    busy = np.where(online, far_share[trade] ** 1.95, local_share[trade] ** 1.6)
+    busy = np.where(online, far_share[trade] ** 1.8, local_share[trade] ** 1.4)
     weight *= busy / np.bincount(group, weight)[group]
     city_weight = places.population**0.9
     area = np.where(online, len(per_city), city)
     area_total = np.append(city_weight / city_weight.sum() * (1 - ONLINE_SHARE), ONLINE_SHARE)
     weight *= area_total[area] / np.bincount(area, weight)[area]
+    # One marketplace leads in every country.
+    leader = np.where(online & (trade == MARKETPLACE), weight, -1.0).argmax()
+    weight[online] *= (1 - LEADER_SHARE) * ONLINE_SHARE / (ONLINE_SHARE - weight[leader])
+    weight[leader] = LEADER_SHARE * ONLINE_SHARE
 
-    habits = np.cumsum([_HABITS[item.habit] for item in TRADES], axis=1)
-    ending = (random.random(n)[:, None] > habits[trade]).sum(axis=1).clip(0, 5)
+    ending = _endings(random, trade, np.where(trade == ATM_TRADE, 0.0, weight))
     price = np.array([item.price for item in TRADES])[trade] * np.exp(random.normal(0, 0.38, n))
     # Longitude degrees shrink towards the poles; at 60° this is still within a city.
     latitude = places.latitude[city] + random.normal(0, 0.025, n)
     longitude = places.longitude[city] + random.normal(0, 0.035, n)
     stem, place, noun = random.integers(0, len(_STEMS), n), random.integers(0, len(_PLACES), n), random.random(n)
-    names = [
-        " ".join(
-            word for word in (_STEMS[s], _PLACES[p], TRADES[t].nouns[int(u * len(TRADES[t].nouns))], where) if word
-        )
-        for s, p, t, u, where in zip(stem, place, trade, noun, np.where(online, "", places.name[city]), strict=True)
-    ]
     return _CountryMerchants(
         trade=trade,
         city=city,
@@ -226,10 +280,10 @@ def _country_merchants(population_seed: int, country: str) -> _CountryMerchants:
         popularity=weight,
         price=price,
         sigma=np.array([item.sigma for item in TRADES])[trade] * random.uniform(0.6, 0.95, n),
-        ending=ending.astype(np.int8),
+        ending=ending,
         latitude=np.round(latitude.clip(-90, 90), 2),
         longitude=np.round((longitude + 180) % 360 - 180, 2),
-        name=np.array(names, dtype=object),
+        name_parts=(stem, place, noun),
     )
 
 
@@ -280,6 +334,25 @@ class World:
         return np.asarray(self.merchant_mcc == ATM_MCC)
 
     @cached_property
+    def _sells(self) -> tuple[dict[str, int], NDArray[np.int64]]:
+        """(a number for each category, each merchant's): comparing numbers is much faster than comparing words."""
+        categories, numbers = np.unique(self.merchant_mcc.astype("U4"), return_inverse=True)
+        return {str(category): number for number, category in enumerate(categories)}, numbers
+
+    @cached_property
+    def subscription_sellers(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """(positions, cumulated share ending at 1) of the merchants that sell by the month, online ones at home.
+
+        They are fewer and larger than popularity among all purchases would say.
+        """
+        by_the_month = np.isin(self.merchant_mcc.astype("U4"), SUBSCRIPTION_MCCS)
+        sellers = np.flatnonzero(by_the_month & self.merchant_online & self.merchant_home)
+        if not len(sellers):
+            sellers = self.pool(online=True)[0]
+        share = np.cumsum(self.merchant_popularity[sellers] ** 1.6)
+        return sellers, share / share[-1]
+
+    @cached_property
     def _pools(self) -> dict[tuple[bool | None, str | None, int | None], tuple[NDArray[np.int64], NDArray[np.float64]]]:
         return {}
 
@@ -301,7 +374,7 @@ class World:
                 (online, None, None),
                 (None, None, None),
             ):
-                fits = ~self.atm if m is None else np.asarray(self.merchant_mcc == m)
+                fits = ~self.atm if m is None else self._sells[1] == self._sells[0].get(m, -1)
                 fits = fits & (self.merchant_home if c is None else self.merchant_country == c)
                 if o is not None:
                     fits = fits & (self.merchant_online == o)
@@ -405,7 +478,7 @@ def world(population_seed: int, countries: tuple[str, ...], currency: str) -> Wo
     """
     home = {country_index(country) for country in countries}
     indices = sorted(home | {country_index(country) for country in DESTINATIONS})
-    eur = UNITS_PER_EUR[currency] * 10 ** minor_digits(currency)
+    eur = UNITS_PER_EUR[currency] * PRICE_LEVEL.get(currency, 1.0) * 10 ** minor_digits(currency)
     columns: dict[str, list[NDArray[Any]]] = {}
     places: dict[str, list[NDArray[Any]]] = {}
     timezones: list[str] = []
@@ -414,7 +487,7 @@ def world(population_seed: int, countries: tuple[str, ...], currency: str) -> Wo
         n = len(shops.trade) if index in home else min(ABROAD_RANKS, len(shops.trade))
         for name, column in {
             "merchant_key": (index << 20) | np.arange(n),
-            "merchant_name": shops.name,
+            "merchant_name": shops.names(n, where.name),
             "merchant_mcc": np.array([trade.mcc for trade in TRADES], dtype=object)[shops.trade],
             "merchant_country": np.full(n, index, dtype=np.int16),
             "merchant_city": (shops.city + len(timezones)).astype(np.int32),

@@ -105,7 +105,9 @@ class Stream:
         with self._reaching():
             consumer = KafkaConsumer(**self._options, isolation_level="read_committed", enable_auto_commit=False)
             try:
-                partitions = [TopicPartition(self.topic, n) for n in sorted(consumer.partitions_for_topic(self.topic) or ())]
+                partitions = [
+                    TopicPartition(self.topic, n) for n in sorted(consumer.partitions_for_topic(self.topic) or ())
+                ]
                 consumer.assign(partitions)
                 starts = self._starts([_group(one) for one in wanted.values()])
                 ends = consumer.end_offsets(partitions)
@@ -132,9 +134,7 @@ class Stream:
                 consumer.close(autocommit=False)
         return {key: Held(rows, minor, f"{bits:024x}") for key, (rows, minor, bits) in counts.items()}
 
-    def _send(
-        self, producer: Any, chunk: pa.Table, headers: list[tuple[str, bytes]], group: str, number: int
-    ) -> None:
+    def _send(self, producer: Any, chunk: pa.Table, headers: list[tuple[str, bytes]], group: str, number: int) -> None:
         from kafka import TopicPartition
         from kafka.structs import OffsetAndMetadata
 
@@ -225,7 +225,9 @@ class Stream:
                 f" {self.topic} and {self.labels_topic}"
             ) from error
         except errors.KafkaError as error:
-            raise SinkUnavailableError(f"stream {self.servers} does not answer ({_said(error)}): try again later") from error
+            raise SinkUnavailableError(
+                f"stream {self.servers} does not answer ({_said(error)}): try again later"
+            ) from error
 
 
 def _said(error: Exception) -> str:

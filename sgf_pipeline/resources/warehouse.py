@@ -10,10 +10,9 @@ replaces exactly its rows and a killed load leaves what was there. PostgreSQL is
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -184,7 +183,9 @@ class Warehouse:
             connection.execute(sa.text(f"DELETE FROM transactions WHERE {_WHERE}"), vars(key))
             raw: Any = connection.connection.dbapi_connection
             for batch in counted.read():
-                columns = [_as_sqlite(batch.column(name), TRANSACTION_SCHEMA.field(name)) for name in batch.schema.names]
+                columns = [
+                    _as_sqlite(batch.column(name), TRANSACTION_SCHEMA.field(name)) for name in batch.schema.names
+                ]
                 raw.executemany(insert, ((*head, *values) for values in zip(*columns, strict=True)))
         return counted.rows
 

@@ -29,15 +29,25 @@ from sgf_pipeline.scenarios.playing import (
     Array,
     Offender,
     assembled,
+    at_home_when_careful,
     between,
     booking_lags,
+    care,
     chosen_sum,
     countries_seen,
+    drawn_towards,
     gang_merchants,
+    known_shops,
     merchant_country,
+    notes_given,
     offender,
     outside_accounts,
+    own_addresses,
+    proxies,
     step_times,
+    usual_cash,
+    usual_shops,
+    usual_transfers,
     victims,
 )
 
@@ -112,11 +122,14 @@ ON_OWN_DEVICE = ("malware_remote_session", "stolen_phone")
 ANSWERS_CHALLENGE = ("sim_swap", "malware_remote_session", "call_centre_reset", "stolen_phone")
 STORED_CARD = ("session_hijack", "data_breach_reuse")
 
-# By sophistication, our judgement: how often a session looks as if it came from the victim's city, and from a device
-# like his; how often more is tried than can be had.
+# By sophistication, our judgement: how often a session looks as if it came from the victim's city; how often more is
+# tried than can be had.
 NEAR = {"low": 0.1, "medium": 0.3, "high": 0.6}
-CLONED = {"low": 0.1, "medium": 0.3, "high": 0.5}
 GREEDY = {"low": 0.26, "medium": 0.18, "high": 0.11}
+
+# Of the most careful: how often a session comes from what looks like the victim's device (of the unskilled; the skilled
+# more), and how often a purchase is made where he buys himself.
+CLONED, OWN_SHOPS = 0.6, 0.9
 
 WIRE_LIMIT = 2  # times the card's limit may be transferred in a day
 MOST_A_DAY = {
@@ -125,7 +138,7 @@ MOST_A_DAY = {
     "big_purchase": 8,
     "wallet_purchase": 8,
 }  # approved; more is declined with 65
-MACHINE = 500  # units: the most that is asked of a cash machine at once, less the more difficult the batch is
+MACHINE = 500  # units: the most that is asked of a cash machine at once
 
 APPROVED, LIMIT, NO_FUNDS, FREQUENCY = (RESPONSE_CODES.index(word) for word in ("00", "61", "51", "65"))
 SUSPECTED = [RESPONSE_CODES.index(word) for word in ("05", "59")]
@@ -169,19 +182,21 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
 
     Rows: one for each try, approved or not, and a second one for each approved transfer to a mule of this bank, in
     time order, its two legs next to each other. Once two tries in a row were refused and nothing is left to be had
-    that day, the rest of the day's rows fall away. Where the population has nobody else, mules are elsewhere.
+    that day, the rest of the day's rows fall away. Where the population has nobody else, mules are elsewhere. The
+    more careful the offender, the more he takes what the victim moves anyhow, where and from where he would do it.
     """
     rng, population = incident.rng, incident.population
+    careful = care(incident)
     # Who has several log-ins to choose from takes the account that holds most.
     choice = victims(incident, 3, (case.victim_segment,))
     victim = int(choice[np.argmax(population.balance[choice])])
     home = int(population.country[victim])
     mules = _mules(incident, victim, case.customers - 1)
     outside = outside_accounts(incident, max(case.outsiders, 1))
-    countries = _account_countries(case, incident, home, len(outside))
-    by_day = rng.random() < incident.difficulty
-    moments = step_times(case, incident, victim, frozenset() if by_day else BY_NIGHT, 1 + incident.difficulty)
-    tries = _tries(case, incident, victim, moments)
+    countries = _account_countries(case, incident, careful, home, len(outside))
+    by_day = rng.random() < careful
+    moments = step_times(case, incident, victim, frozenset() if by_day else BY_NIGHT, 1 + 3 * careful)
+    tries = _tries(case, incident, careful, victim, moments)
 
     kinds = np.array([case.steps[one.step].kind for one in tries])
     inner = (kinds == "own_mule_transfer") & (np.array([one.response for one in tries]) == APPROVED) & (len(mules) > 0)
@@ -201,7 +216,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     response = np.array([one.response for one in tries])[try_of_row]
     customers = np.full(n, victim)
     gang = offender(case, incident, home)
-    device, ip, ip_country, latitude, longitude = _sessions(case, incident, victim, gang, step)
+    device, ip, ip_country, latitude, longitude = _sessions(case, incident, careful, victim, gang, step, channels)
 
     parts = []
     wired = np.flatnonzero(np.isin(kind, WIRED))
@@ -220,7 +235,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
             counterparty_country[second] = home
             link[second] = second - 1
             # Some mules have handed over their log-in: then the gang's device is seen on both sides.
-            own = second[rng.random(len(second)) < 0.6 + 0.4 * incident.difficulty]
+            own = second[rng.random(len(second)) < 0.6 + 0.4 * careful]
             device[own], ip[own] = population.device[customers[own]], population.ip[customers[own]]
             ip_country[own] = population.country[customers[own]]
         direction = np.full(n, DEBIT)
@@ -232,7 +247,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
         )  # fmt: skip
         parts.append((wired, filled))
     card = int(population.card[victim] + rng.integers(0, population.cards[victim]))
-    city = _city(case, incident, victim)
+    city = _city(case, incident, careful, victim)
     drawn = np.flatnonzero(kind == "cash_withdrawal")
     if len(drawn):
         filled = cash(
@@ -244,7 +259,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     paid = np.flatnonzero(np.isin(kind, (*BOUGHT, "wallet_enrolment")))
     if len(paid):
         world, everyday = population.world, amounts[paid] <= 4 * population.habit[victim]
-        shops = _shops(case, incident, home, city, kind[paid], everyday)
+        shops = _shops(case, incident, careful, victim, city, kind[paid], everyday)
         snapped = world.snap(rng, amounts[paid], world.merchant_ending[shops])
         filled = card_payments(
             population, rng, customers[paid], shops, when[paid],
@@ -254,7 +269,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
                 TRANSACTION_TYPES.index("verification"),
                 TRANSACTION_TYPES.index("purchase"),
             ),
-            card=np.full(len(paid), card), entry_mode=_entry_modes(case, incident, kind[paid], channels[paid]),
+            card=np.full(len(paid), card), entry_mode=_entry_modes(case, incident, careful, kind[paid], channels[paid]),
             response_code=response[paid], device=device[paid], ip=ip[paid], ip_country=ip_country[paid],
             latitude=latitude[paid], longitude=longitude[paid],
         )  # fmt: skip
@@ -264,7 +279,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
         parts.append((paid, filled))
 
     # One discovery ends it: the bank's own alert, more likely for blunt cases, or the victim who looks at his account.
-    alerted = rng.random() < 0.6 - 0.4 * incident.difficulty
+    alerted = rng.random() < 0.6 - 0.4 * careful
     least, most = (600, 8 * 3600) if alerted else (6 * 3600, 9 * 86_400)
     found_us = int(when[-1]) + int(between(rng, least, most, 1)[0]) * SECOND_US
     return assembled(
@@ -289,7 +304,7 @@ class _Try:
     response: int
 
 
-def _tries(case: FraudCase, incident: Incident, victim: int, moments: list[Array]) -> list[_Try]:
+def _tries(case: FraudCase, incident: Incident, careful: float, victim: int, moments: list[Array]) -> list[_Try]:
     """What is asked for in order, against what the account holds and may spend at that moment.
 
     A loop over rows, since each depends on what the ones before left. Purchases keep a unit's distance from what is
@@ -299,14 +314,15 @@ def _tries(case: FraudCase, incident: Incident, victim: int, moments: list[Array
     times = np.concatenate(moments)
     n = len(times)
     numbers = np.repeat(np.arange(len(case.steps)), [step.count for step in case.steps]).tolist()
-    # Wide draws are pulled towards the victim's own habit, and shares of the balance become smaller, with difficulty.
-    modest, small = 1 - 0.6 * incident.difficulty, 0.3**incident.difficulty
+    # What the victim himself moves at once: care draws the plan's sums towards it. (He is richer than most.)
+    sent, cashed = 0.6 * usual_transfers(incident, np.full(n, victim)), usual_cash(incident, n).tolist()
+    bought = population.habit[victim] * np.exp(rng.normal(0.3, population.habit_sigma[victim], n))
     luck, rounding, part = rng.random(n), rng.random(n).tolist(), rng.uniform(0.4, 0.95, n)
-    greed = np.where(rng.random(n) < GREEDY[case.sophistication] * (1 - 0.5 * incident.difficulty), luck + 0.1, 0)
+    greed = np.where(rng.random(n) < GREEDY[case.sophistication] * (1 - 0.8 * careful), luck + 0.1, 0)
     suspected = np.where(rng.random(n) < 0.02, rng.choice(SUSPECTED, n), APPROVED)
     limit, held = int(population.card_limit[victim]), int(population.balance[victim])
     habit = int(population.habit[victim])
-    least, machine = 5 * unit, MACHINE * unit * 0.4**incident.difficulty
+    least = 5 * unit
     tries: list[_Try] = []
     approved: Counter[str] = Counter()
     day, spent, wired, refused, lessons = -1, 0, 0, 0, 0
@@ -324,9 +340,12 @@ def _tries(case: FraudCase, incident: Incident, victim: int, moments: list[Array
         if step.basis == "unit":
             amount = factor * unit
         elif step.basis == "habit":
-            amount = habit * factor**modest
+            amount = habit * factor
         else:
-            amount = held * factor * small
+            amount = held * factor
+        if step.basis != "unit" and step.kind != "cash_withdrawal":
+            usual = sent[row] if step.kind in WIRED else bought[row]
+            amount = float(drawn_towards(np.asarray(max(amount, 1)), usual, careful))
         if step.kind not in TRIALS:
             dear = step.kind in DRAINS or (step.kind == "purchase" and case.merchant_category in DEAR_GOODS)
             if dear and greed[row] and not refused and lessons < 2:  # more than can be had: the refusal is a lesson
@@ -337,10 +356,8 @@ def _tries(case: FraudCase, incident: Incident, victim: int, moments: list[Array
         if step.kind == "wallet_enrolment":
             amount = (step.low if luck[row] < 0.5 else step.high) * unit
         elif step.kind == "cash_withdrawal":
-            if step.channel == "atm" and amount > machine:
-                amount = machine * float(part[row])
-            notes = (50 if rounding[row] < 0.6 and amount >= 100 * unit else 10) * unit
-            amount = max(int(amount), 20 * unit) // notes * notes
+            machine = round(MACHINE * unit * float(part[row]))
+            amount = max(notes_given(int(amount), cashed[row], machine, careful, step.channel, unit), 20 * unit)
         elif step.kind in WIRED:
             amount = chosen_sum(int(max(amount, unit)), rounding[row], unit)
         else:
@@ -379,31 +396,33 @@ def _mules(incident: Incident, victim: int, n: int) -> Array:
     return incident.rng.permutation(np.array(others, dtype=np.int64))[:n]
 
 
-def _account_countries(case: FraudCase, incident: Incident, home: int, n: int) -> Array:
+def _account_countries(case: FraudCase, incident: Incident, careful: float, home: int, n: int) -> Array:
     """Countries of ``n`` accounts elsewhere. Mules are hired where transfers arrive at once: at home or next door."""
     nearer = case.geography if case.geography == "domestic" else "cross_border"
     seen = countries_seen(case.model_copy(update={"geography": nearer}), incident, home, n)
-    return np.where(incident.rng.random(n) < 0.4, home, seen)
+    return at_home_when_careful(incident, seen, home, 0.4 + 0.5 * careful)
 
 
-def _near(case: FraudCase, incident: Incident) -> float:
+def _near(case: FraudCase, careful: float) -> float:
     """How often the offender seems to be where the victim lives."""
-    return 1 - (1 - NEAR[case.sophistication]) * (1 - 0.6 * incident.difficulty)
+    return 1 - (1 - NEAR[case.sophistication]) * (1 - 0.9 * careful)
 
 
 def _sessions(
-    case: FraudCase, incident: Incident, victim: int, gang: Offender, step: Array
+    case: FraudCase, incident: Incident, careful: float, victim: int, gang: Offender, step: Array, channels: Array
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Device, address, its country, latitude and longitude for each row: one session a step, mostly.
 
     Trojans and stolen phones act on the victim's own device. Others bring theirs, more often made up to look like his
-    and behind a proxy in his city the more skilled they are and the more difficult the batch is.
+    and behind a proxy in his country the more skilled and the more careful they are.
     """
     rng, population = incident.rng, incident.population
     steps, home = len(case.steps), population.country[victim]
+    customers = np.full(len(step), victim)
     on_own = case.vector in ON_OWN_DEVICE
-    own = rng.random(steps) < (0.93 if on_own else CLONED[case.sophistication] * incident.difficulty)
-    near = own | (rng.random(steps) < _near(case, incident))
+    cloned = careful * (CLONED + (1 - CLONED) * NEAR[case.sophistication])
+    own = rng.random(steps) < (max(0.93, cloned) if on_own else cloned)
+    near = own | (rng.random(steps) < _near(case, careful))
     device = np.full(steps, population.device[victim])
     if len(gang.devices):
         device = np.where(own, device, gang.devices[rng.integers(0, len(gang.devices), steps)])
@@ -415,18 +434,23 @@ def _sessions(
         number = rng.integers(0, len(gang.addresses), steps)[step]
         hops = rng.random(len(step)) < 0.2
         number = np.where(hops, rng.integers(0, len(gang.addresses), len(step)), number)
-        ip = np.where(own[step] & on_own, ip, gang.addresses[number])
+        # Who acts through the victim's own device mostly uses his line, too.
+        through = own & (on_own | (rng.random(steps) < 0.7))
+        if not on_own:
+            ip = own_addresses(incident, customers, channels)
+        from_elsewhere = np.where(near[step], proxies(incident, customers * 0 + home), gang.addresses[number])
+        ip = np.where(through[step], ip, from_elsewhere)
         ip_country = np.where(near[step], home, gang.address_country[number])
     latitude = np.where(near, population.latitude[victim], gang.latitude)
     longitude = np.where(near, population.longitude[victim], gang.longitude)
     return device[step], ip, ip_country, latitude[step], longitude[step]
 
 
-def _city(case: FraudCase, incident: Incident, victim: int) -> int:
+def _city(case: FraudCase, incident: Incident, careful: float, victim: int) -> int:
     """The city in which tills and machines are used: the victim's, or the gang's (abroad where that is the case)."""
     population, world = incident.population, incident.population.world
     own_city, home = int(population.city[victim]), int(population.country[victim])
-    near = _near(case, incident) * (0.3 if case.geography == "cross_border" else 1.0)
+    near = _near(case, careful) * (0.3 + 0.7 * careful if case.geography == "cross_border" else 1.0)
     if incident.rng.random() < near:
         return own_city
     # Who works from far away sends an accomplice of the victim's country.
@@ -438,35 +462,44 @@ def _city(case: FraudCase, incident: Incident, victim: int) -> int:
     return int(cities[incident.campaign_rng().integers(0, len(cities))]) if len(cities) else own_city
 
 
-def _shops(case: FraudCase, incident: Incident, home: int, city: int, kind: Array, everyday: Array) -> Array:
+def _shops(
+    case: FraudCase, incident: Incident, careful: float, victim: int, city: int, kind: Array, everyday: Array
+) -> Array:
     """Merchant positions: online a few shops of the case's category that the gang knows, at tills those of the city.
 
-    The more difficult, the more purchases of everyday size go where everybody buys.
+    The more careful, the more purchases of everyday size go where the victim buys himself.
     """
-    rng, world = incident.rng, incident.population.world
+    rng, population, world = incident.rng, incident.population, incident.population.world
     few = min(max(case.outsiders, 1), 4)
-    country = merchant_country(case, incident, home)
+    country = merchant_country(case, incident, int(population.country[victim]))
     known = gang_merchants(incident, few, online=True, mcc=case.merchant_category, country=country)
     shops = known[rng.integers(0, len(known), len(kind))]
-    usual = everyday & (rng.random(len(kind)) < 0.6 * incident.difficulty)
-    shops = np.where(usual, world.pick_merchants(rng, len(kind), online=True, country=home), shops)
-    tills = np.flatnonzero(kind == "wallet_purchase")
-    if len(tills):
-        there, _ = world.pool(False, case.merchant_category, int(world.city_country[city]))
-        there = there[world.merchant_city[there] == city]
-        anywhere = world.pick_in_city(rng, np.full(len(tills), city))
-        if len(there):
-            local = there[incident.campaign_rng().permutation(len(there))[:few]]
-            local = local[rng.integers(0, len(local), len(tills))]
-            anywhere = np.where(usual[tills], anywhere, local)
-        shops[tills] = anywhere
-    return shops
+    # Large shops are plundered by everybody.
+    popular = known_shops(incident, 2, country)
+    popular = popular[rng.integers(0, len(popular), len(kind))]
+    shops = np.where(rng.random(len(kind)) < 0.1 + 0.4 * careful, popular, shops)
+    tills = kind == "wallet_purchase"
+    own = usual_shops(incident, np.full(len(kind), victim), ~tills)
+    usual = everyday & (rng.random(len(kind)) < OWN_SHOPS * careful)
+    there, _ = world.pool(False, case.merchant_category, int(world.city_country[city]))
+    there = there[world.merchant_city[there] == city]
+    anywhere = world.pick_in_city(rng, np.full(len(kind), city))
+    # Drawn without repetition, the busy ones first.
+    waits = incident.campaign_rng().exponential(size=len(there)) / world.merchant_popularity[there]
+    local = there[np.argsort(waits)[:few]]
+    local = np.where(usual, anywhere, local[rng.integers(0, len(local), len(kind))]) if len(local) else anywhere
+    # All tills of an incident lie in one city, be it the victim's or another one.
+    at_home = tills & (world.merchant_city[own] == city)
+    return np.where(usual & (at_home | ~tills), own, np.where(tills, local, shops))
 
 
-def _entry_modes(case: FraudCase, incident: Incident, kind: Array, channels: Array) -> Array:
-    """Codes: a phone is tapped at tills; a shop account that was broken into pays with its stored card."""
+def _entry_modes(case: FraudCase, incident: Incident, careful: float, kind: Array, channels: Array) -> Array:
+    """Codes: a phone is tapped at tills; a shop account that was broken into pays with its stored card, and so do the
+    careful where they can.
+    """
     entry = usual_entry_mode(incident.rng, channels)
-    stored = (case.vector in STORED_CARD) & (incident.rng.random(len(kind)) < 0.75) & (kind != "wallet_enrolment")
+    often = 0.75 if case.vector in STORED_CARD else 0.4 * careful
+    stored = (incident.rng.random(len(kind)) < often) & (kind != "wallet_enrolment")
     return np.where(kind == "wallet_purchase", CONTACTLESS, np.where(stored, STORED, entry))
 
 

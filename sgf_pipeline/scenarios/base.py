@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sgf_pipeline.domain.cases import CaseBrief, FraudCase
 from sgf_pipeline.domain.events import EventBlock
@@ -46,13 +48,18 @@ class StepKind:
     bases: tuple[str, ...]
 
 
+Favourites = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]]
+
+
 @dataclass(frozen=True)
 class Incident:
     """Everything one playing of a case may look at.
 
     ``start_us`` lies in the period [``period_start_us``, ``period_end_us``); a play returns all its rows, also
     those after the period, which the simulation cuts. ``campaign`` numbers the gang: incidents of one campaign
-    share devices, addresses and merchants by drawing them from ``campaign_rng()``.
+    share devices, addresses and merchants by drawing them from ``campaign_rng()``. ``favourites`` gives, for equally
+    long arrays (customers, whether online, luck in [0, 1)), merchant positions at which these customers usually buy;
+    without it plays take shops that are usual where they live.
     """
 
     number: int
@@ -64,6 +71,7 @@ class Incident:
     period_start_us: int
     period_end_us: int
     difficulty: float
+    favourites: Favourites | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from sgf_pipeline.domain.cases import CaseStep, FraudCase
 from sgf_pipeline.domain.events import CHANNELS, DISPUTE_REASONS, ENTRY_MODES, EventBlock
-from sgf_pipeline.population.customers import ADDRESSES_PER_CUSTOMER, MEDIAN_HABIT_EUR
+from sgf_pipeline.population.customers import ADDRESSES_PER_CUSTOMER, DEVICES_PER_CUSTOMER, MEDIAN_HABIT_EUR
 from sgf_pipeline.population.filling import card_payments, returns, usual_entry_mode
 from sgf_pipeline.population.places import DAY_US
 from sgf_pipeline.population.world import FREE
@@ -25,9 +25,11 @@ from sgf_pipeline.scenarios.playing import (
     Array,
     assembled,
     between,
+    care,
     gang_merchants,
     merchant_country,
     step_times,
+    usual_shops,
     victims,
 )
 
@@ -118,6 +120,11 @@ USUAL = {
     "subscription_charge": ("4899", "5815", "4899", "5817", "4814"),
 }
 COUNTER = (*["5411"] * 4, "5812", "5812", "5814", "5311", "5651", "5912", "5499", "5331")
+# Kinds that may be bought at a counter as well, where the vector says so, and at any shop that a customer likes.
+DEARER = 2  # articles that a careless offender passes over for a dearer one
+EVERYDAY = ("goods_purchase", "kept_purchase", "family_purchase")
+MOBILE = 0.38  # of honest purchases online are made on a phone, see traffic.spending
+COUNTER_SHARE = 0.5  # of honest purchases are made at a counter
 CATEGORIES = frozenset(mcc for categories in GOODS.values() for mcc in categories)
 
 # Why a dispute is raised, in the order of DISPUTE_REASONS (fraud, not_received, not_as_described, duplicate,
@@ -197,16 +204,17 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     n = len(step)
     false = np.array([s.kind in BOUGHT for s in case.steps])[step]
     customers = who[np.arange(n) % len(who)]
-    channels = np.array([CHANNELS.index(s.channel) for s in case.steps])[step]
-    shops = _shops(case, incident, step, channels, customers)
-    # A shop at which he is known has stored his card; more of them are such shops, the more he hides in his habits.
-    known = (channels != CHANNELS.index("pos")) & (rng.random(n) < 0.2 + 0.5 * incident.difficulty)
-    stored = np.array([s.kind == "subscription_charge" for s in case.steps])[step] | known
+    careful = care(incident)
+    channels = _channels(case, incident, step, careful)
+    shops, known = _shops(case, incident, step, channels, customers, careful)
+    # A shop at which he is known has often stored his card, and with some luck another, too.
+    stored = (channels != CHANNELS.index("pos")) & (rng.random(n) < np.where(known, 0.5, 0.2 * careful))
+    stored |= np.array([s.kind == "subscription_charge" for s in case.steps])[step]
     family = np.array([s.kind == "family_purchase" for s in case.steps])[step]
     device, ip = _sessions(case, incident, customers, channels, family)
     second = (rng.random(len(who)) < 0.22)[np.arange(n) % len(who)]  # as often as honest customers take another card
     columns = card_payments(
-        population, rng, customers, shops, times, _amounts(case, incident, step, customers, shops), channels,
+        population, rng, customers, shops, times, _amounts(case, incident, step, customers, shops, careful), channels,
         card=population.card[customers] + np.where(second, population.cards[customers] - 1, 0),
         entry_mode=np.where(stored, ENTRY_MODES.index("stored_credential"), usual_entry_mode(rng, channels)),
         device=device,
@@ -258,7 +266,7 @@ def _reasons(case: FraudCase, incident: Incident, channels: Array) -> Array:
 
 
 def _disputers(case: FraudCase, incident: Incident) -> Array:
-    """The customers who claim falsely: rather ones who disputed before, in families of one household.
+    """The customers who claim falsely: rather ones who disputed before or share a device, in families of one household.
 
     A serial disputer comes back: half of his gang's incidents are his.
     """
@@ -268,7 +276,12 @@ def _disputers(case: FraudCase, incident: Incident) -> Array:
         rng = incident.campaign_rng()
     pool = victims(replace(incident, rng=rng), 6 * case.customers, (case.victim_segment,))
     # Honest customers dispute, too: what they did before may only weigh.
-    weight = 1 + (6 if serial else 1) * (1 - 0.5 * incident.difficulty) * population.prior_disputes[pool]
+    weight = 1 + (8 if serial else 2) * (1 - 0.8 * incident.difficulty) * population.prior_disputes[pool]
+    # Who shares a device with his family has somebody to blame.
+    shares = (population.device[pool] != DEVICES_PER_CUSTOMER * pool) | (
+        population.device[(pool + 1) % population.size] == population.device[pool]
+    )
+    weight = weight * np.where(shares, 4, 1)
     family = case.vector == "family_purchase_denial"
     if family:
         weight = weight * np.array([4 if len(_household(incident, int(one))) > 1 else 1 for one in pool])
@@ -287,10 +300,30 @@ def _household(incident: Incident, customer: int) -> Array:
     return np.asarray(first + np.flatnonzero(near == population.ip[customer]))
 
 
-def _shops(case: FraudCase, incident: Incident, step: Array, channels: Array, customers: Array) -> Array:
-    """Merchant positions. Each step keeps to few shops of its category, some of which the whole campaign visits.
+def _channels(case: FraudCase, incident: Incident, step: Array, careful: float) -> Array:
+    """Codes of the channels: as planned, and with care mixed as everybody's are.
 
-    The more difficult, the more comes from wherever customers go anyway. Shops at a counter are near home.
+    What is planned online may be bought on the phone or not, and what any counter sells at a counter.
+    """
+    rng = incident.rng
+    planned = np.array([CHANNELS.index(s.channel) for s in case.steps])[step]
+    pos = CHANNELS.index("pos")
+    mobile = rng.random(len(step)) < MOBILE
+    mixed = np.where(mobile, CHANNELS.index("mobile"), CHANNELS.index("ecommerce"))
+    if "pos" in VECTORS[case.vector].channels:
+        counter = np.array([s.kind in EVERYDAY for s in case.steps])[step]
+        mixed = np.where(counter & (rng.random(len(step)) < COUNTER_SHARE), pos, mixed)
+    free = (planned != pos) & (rng.random(len(step)) < careful)
+    return np.where(free, mixed, planned)
+
+
+def _shops(
+    case: FraudCase, incident: Incident, step: Array, channels: Array, customers: Array, careful: float
+) -> tuple[Array, Array]:
+    """(merchant positions, whether the customer is known there).
+
+    Each step keeps to few shops of its category, some of which the whole campaign visits. With care, more comes from
+    categories of every day, and from wherever the customer goes anyway. Shops at a counter are near home.
     """
     rng = incident.rng
     home = int(incident.population.country[customers[0]])
@@ -298,22 +331,24 @@ def _shops(case: FraudCase, incident: Incident, step: Array, channels: Array, cu
     shops = np.zeros(len(step), dtype=np.int64)
     for number in dict.fromkeys(step.tolist()):
         kind = case.steps[number].kind
-        rows = np.flatnonzero(step == number)
         mcc = case.merchant_category if case.merchant_category in GOODS[kind] else None
         if mcc is None:
             mcc = GOODS[kind][rng.integers(0, len(GOODS[kind]))]
-        here = pos[rows[0]]
-        everyday = COUNTER if here and kind != "travel_purchase" else USUAL[kind]
-        usual = rng.random(len(rows)) < 0.5 + 0.5 * incident.difficulty
-        for some, category in ((rows[usual], everyday[rng.integers(0, len(everyday))]), (rows[~usual], mcc)):
-            if here and len(some):
-                shops[some] = _near(incident, some, customers, category)
-            elif len(some):
-                abroad = rng.random() < 0.5 - 0.3 * incident.difficulty
-                country = merchant_country(case, incident, home) if abroad else home
-                few = gang_merchants(incident, min(case.outsiders, 4), online=True, mcc=category, country=country)
-                shops[some] = few[(rng.random(len(some)) ** 1.5 * len(few)).astype(np.int64)]
-    return shops
+        for here in (False, True):
+            rows = np.flatnonzero((step == number) & (pos == here))
+            everyday = COUNTER if here and kind != "travel_purchase" else USUAL[kind]
+            usual = rng.random(len(rows)) < 0.3 + 0.7 * careful
+            for some, category in ((rows[usual], everyday[rng.integers(0, len(everyday))]), (rows[~usual], mcc)):
+                if here and len(some):
+                    shops[some] = _near(incident, some, customers, category)
+                elif len(some):
+                    abroad = rng.random() < 0.6 * (1 - careful)
+                    country = merchant_country(case, incident, home) if abroad else home
+                    few = gang_merchants(incident, min(case.outsiders, 4), online=True, mcc=category, country=country)
+                    shops[some] = few[(rng.random(len(some)) ** 1.5 * len(few)).astype(np.int64)]
+    known = np.array([s.kind in EVERYDAY for s in case.steps])[step] & (rng.random(len(step)) < 0.9 * careful)
+    shops[known] = usual_shops(incident, customers[known], ~pos[known])
+    return shops, known
 
 
 def _near(incident: Incident, rows: Array, customers: Array, mcc: str) -> Array:
@@ -330,16 +365,18 @@ def _near(incident: Incident, rows: Array, customers: Array, mcc: str) -> Array:
     return near
 
 
-def _amounts(case: FraudCase, incident: Incident, step: Array, customers: Array, shops: Array) -> Array:
-    """What the customer usually pays at such a shop, times the step's range, which difficulty draws towards 1."""
+def _amounts(case: FraudCase, incident: Incident, step: Array, customers: Array, shops: Array, careful: float) -> Array:
+    """What the customer usually pays at such a shop, times the step's range, which care draws to 1."""
     rng, population, world = incident.rng, incident.population, incident.population.world
     low, high = np.array([(s.low, s.high) for s in case.steps])[step].T
-    factor = (low * (high / low) ** rng.random(len(step))) ** (1 - 0.8 * incident.difficulty)
+    factor = (low * (high / low) ** rng.random(len(step))) ** (1 - careful)
     usual = population.habit[customers] / (MEDIAN_HABIT_EUR * world.eur)
     amounts = world.amounts(rng, shops, usual * factor)
-    # Who means to claim the price back takes the dearer of two articles, unless he hides among his habits.
-    second = np.where(rng.random(len(step)) < 1 - incident.difficulty, world.amounts(rng, shops, usual * factor), 0)
-    amounts = np.minimum(np.maximum(amounts, second), population.card_limit[customers])
+    # Who means to claim the price back takes the dearest of several articles, unless he hides among his habits.
+    for _ in range(DEARER):
+        another = np.where(rng.random(len(step)) < 1 - careful, world.amounts(rng, shops, usual * factor), 0)
+        amounts = np.maximum(amounts, another)
+    amounts = np.minimum(amounts, population.card_limit[customers])
     # A subscription costs the same each time.
     charged = np.flatnonzero(np.array([s.kind == "subscription_charge" for s in case.steps])[step])
     contract = customers[charged] * (len(world.merchant_key) + 1) + shops[charged]

@@ -12,7 +12,14 @@ import numpy as np
 
 from sgf_pipeline.domain.cases import FraudCase
 from sgf_pipeline.domain.events import CHANNELS, DIRECTIONS, ENTRY_MODES, RESPONSE_CODES, TRANSACTION_TYPES, EventBlock
-from sgf_pipeline.population.filling import card_payments, cash, company_accounts, external_accounts, transfers
+from sgf_pipeline.population.filling import (
+    card_payments,
+    cash,
+    company_accounts,
+    external_accounts,
+    transfers,
+    usual_entry_mode,
+)
 from sgf_pipeline.population.places import DAY_US, MINUTE_US
 from sgf_pipeline.population.world import ATM_MCC, World
 from sgf_pipeline.scenarios.base import SEGMENTS, Incident, Scenario, StepKind, Vector
@@ -20,14 +27,24 @@ from sgf_pipeline.scenarios.playing import (
     SECOND_US,
     Array,
     assembled,
+    at_home_when_careful,
     between,
+    care,
     chosen_sum,
     countries_seen,
+    drawn_towards,
     gang_merchants,
     merchant_country,
+    notes_given,
     offender,
     outside_accounts,
+    own_addresses,
+    proxies,
     step_times,
+    usual_amounts,
+    usual_cash,
+    usual_shops,
+    usual_transfers,
 )
 
 ONLINE = ("ecommerce", "mobile")
@@ -86,7 +103,7 @@ BOUGHT = ("goods_purchase", "voucher_purchase")
 WIRED = ("build_transfer_in", "transfer_out", "false_repayment")
 
 TYPES = {name: TRANSACTION_TYPES.index(kind.transaction_type) for name, kind in STEP_KINDS.items()}
-STORED = ENTRY_MODES.index("stored_credential")
+MANUAL, STORED = ENTRY_MODES.index("manual"), ENTRY_MODES.index("stored_credential")
 DEBIT, CREDIT = DIRECTIONS.index("debit"), DIRECTIONS.index("credit")
 APPROVED, REFUSED, NO_FUNDS, SUSPECTED, OVER_LIMIT, TOO_OFTEN = (
     RESPONSE_CODES.index(code) for code in ("00", "05", "51", "59", "61", "65")
@@ -99,8 +116,24 @@ RESALE_GOODS = ("5732", "5045", "5944", "5661", "5941", "5977", "5621", "5311", 
 VOUCHERS = ("5947", "5816", "5818", "5311")
 SUBSCRIPTIONS = ("4814", "4899", "5815", "5817", "5968", "7997")
 
+# Where bust-outs may buy, for explanations call it goods that sell easily, or vouchers and credits. Beside the gang's
+# own trades: supermarkets, variety and clothes shops, tools, furniture and homeware, pharmacies, wines, books, toys,
+# mail order, tobacco; for vouchers every trade in whose shops they hang on a rack or which sells credits itself. In the
+# order in which they are tried where a gang's own trade has no shop.
+SELLS_GOODS = (
+    "5399", "5311", "5732", "5045", "5944", "5661", "5941", "5977", "5621", "5651", "5641", "5945", "5912",
+    "5331", "5411", "5964", "5251", "5719", "5712", "5921", "5942", "5993",
+)  # fmt: skip
+SELLS_VOUCHERS = (
+    "5399", "5311", "5732", "5947", "5816", "5818", "5815", "5817", "5411", "5499", "5331", "5945", "5994", "5993",
+    "5942", "5977", "5651", "5661", "5621", "4814", "9402",
+)  # fmt: skip
+
 EMPLOYERS, LENDERS = 4000, 60  # numbers of a country's company accounts: employers first, those one pays after them
 USUAL_SHOPS = 5
+# Of the bust-out's purchases, by the careless and by the careful, are made where the account buys anyhow.
+SAME_SHOPS, OWN_SHOPS = 0.3, 0.9
+OWN_SHOPS_TRIED = 8  # of the holder's shops, until one sells what is bought
 GOLDEN_RATIO = 0.6180339887498949
 
 # Days after the last row until the bank understands: a holder of the name complains soon, nobody complains for a dead
@@ -166,14 +199,16 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     Rows: those of the case's steps, in time order. The first quiet ones may lie before ``incident.start_us`` and even
     before the period, so that bust-outs are found all over it. The quiet ones carry no ``is_fraud`` and no
     ``label_delay_s``. Fewer accounts take part where the population has fewer customers. What an account can take is
-    its line: the card's limit and half of what lies on it, less the harder the batch.
+    its line: the card's limit and half of what lies on it. The more careful the offender, the older the accounts, and
+    the more the bust-out consists of what the account's holder might do in an expensive week.
     """
-    incident = _opened_earlier(case, incident)
+    careful = care(incident)
+    incident = _opened_earlier(case, incident, careful)
     rng, population = incident.rng, incident.population
-    accounts = _young_accounts(case, incident)
+    accounts = _young_accounts(case, incident, careful)
     home = int(population.country[accounts[0]])
     gang = offender(case, incident, home)
-    moments = step_times(case, incident, int(accounts[0]), frozenset(), _pace(incident))
+    moments = step_times(case, incident, int(accounts[0]), frozenset(), _pace(careful))
     times = np.concatenate(moments)
     n = len(times)
     step = np.repeat(np.arange(len(case.steps)), [s.count for s in case.steps])
@@ -182,11 +217,15 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     fraud = ~_of_kind(case, step, *QUIET)
     which = np.where(fraud, np.arange(n), rng.integers(0, len(accounts), n)) % len(accounts)
     customers = accounts[which]
-    line = _lines(incident, accounts)
+    line = _lines(incident, careful, accounts)
 
     country = merchant_country(case, incident, home)
     bought = np.flatnonzero(types == TRANSACTION_TYPES.index("purchase"))
     shops = _shops(case, incident, step, which, accounts, country)
+    own, sold = _own_shops(case, incident, step, customers, channels != CHANNELS.index("pos"))
+    hidden = fraud & (rng.random(n) < SAME_SHOPS + (OWN_SHOPS - SAME_SHOPS) * careful)
+    hidden &= sold | ~_of_kind(case, step, *BOUGHT)
+    shops = np.where(hidden, own, shops)
     quiet = np.flatnonzero(~fraud)
     taken = np.flatnonzero(fraud)
     amounts = np.zeros(n, dtype=np.int64)
@@ -195,24 +234,29 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     short = (rng.random(n) < 0.03) & _of_kind(case, step, "build_purchase")
     response[short] = NO_FUNDS
     amounts[taken], response[taken] = _bust_out(
-        case, incident, step[taken], which[taken], times[taken], accounts, line, shops[taken]
+        case, incident, careful, step[taken], which[taken], times[taken], accounts, line, shops[taken], hidden[taken]
     )
 
     # The account has a telephone of its own; the gang's devices appear when there is something to take.
-    run = rng.random(n) < np.where(fraud, 0.8 - 0.4 * incident.difficulty, 0.2 if case.geography == "domestic" else 0.1)
+    run = rng.random(n) < np.where(fraud, 0.8 - 0.7 * careful, 0.2 if case.geography == "domestic" else 0.1)
+    near = rng.random(n) < 0.9 * careful
     used = rng.integers(0, len(gang.addresses), n)
     device = np.where(run, gang.devices[rng.integers(0, len(gang.devices), n)], population.device[customers])
-    ip = np.where(run, gang.addresses[used], population.ip[customers])
-    ip_country = np.where(run, gang.address_country[used], population.country[customers])
-    north = np.where(run, gang.latitude, population.latitude[customers])
-    east = np.where(run, gang.longitude, population.longitude[customers])
+    theirs = np.where(near, proxies(incident, population.country[customers]), gang.addresses[used])
+    ip = np.where(run, theirs, own_addresses(incident, customers, channels))
+    ip_country = np.where(run & ~near, gang.address_country[used], population.country[customers])
+    north = np.where(run & ~near, gang.latitude, population.latitude[customers])
+    east = np.where(run & ~near, gang.longitude, population.longitude[customers])
 
     parts = []
     if len(bought):
+        entry = usual_entry_mode(rng, channels[bought])
+        kept = hidden[bought] & (entry == MANUAL) & (rng.random(len(bought)) < 0.6)
         columns = card_payments(
             population, rng, customers[bought], shops[bought], times[bought], amounts[bought], channels[bought],
             card=_cards(rng, population.card[customers[bought]], population.cards[customers[bought]]),
-            response_code=response[bought], device=device[bought], ip=ip[bought], ip_country=ip_country[bought],
+            entry_mode=np.where(kept, STORED, entry), response_code=response[bought],
+            device=device[bought], ip=ip[bought], ip_country=ip_country[bought],
             latitude=north[bought], longitude=east[bought],
         )  # fmt: skip
         subscribed = _of_kind(case, step[bought], "build_subscription")
@@ -224,6 +268,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
         if country is not None and country != home:
             abroad = gang_merchants(incident, 2, online=False, mcc=ATM_MCC, country=country)
             away = fraud[counted] & (channels[counted] == CHANNELS.index("atm"))
+            away &= rng.random(len(counted)) < 1 - 0.9 * careful
             machines = np.where(away, abroad[rng.integers(0, len(abroad), len(counted))], machines)
         columns = cash(
             population, rng, customers[counted], times[counted], amounts[counted], channels[counted], types[counted],
@@ -233,7 +278,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     wired = np.flatnonzero(_of_kind(case, step, *WIRED, "repayment", "build_wages"))
     if len(wired):
         outgoing = _of_kind(case, step[wired], "transfer_out", "repayment")
-        other, other_country = _other_side(case, incident, step[wired], customers[wired], home)
+        other, other_country = _other_side(case, incident, careful, step[wired], customers[wired], home)
         columns = transfers(
             population, rng, customers[wired], times[wired], amounts[wired], channels[wired],
             np.where(outgoing, DEBIT, CREDIT), other, other_country,
@@ -243,7 +288,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
         parts.append((wired, columns))
 
     # One discovery explains the whole account: an alert on the spot now and then, else a complaint or unpaid bills.
-    alert = rng.random() < 0.3 - 0.25 * incident.difficulty
+    alert = rng.random() < 0.3 - 0.25 * careful
     low, high = (1 / 24, 1.0) if alert else FOUND_AFTER_DAYS[case.vector]
     found_us = int(times[-1]) + int(between(rng, low * 86_400, high * 86_400, 1)[0]) * SECOND_US
     return assembled(
@@ -258,12 +303,12 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     )
 
 
-def _pace(incident: Incident) -> float:
+def _pace(careful: float) -> float:
     """How much longer than planned steps take."""
-    return 1 + 0.5 * incident.difficulty
+    return 1 + careful
 
 
-def _opened_earlier(case: FraudCase, incident: Incident) -> Incident:
+def _opened_earlier(case: FraudCase, incident: Incident, careful: float) -> Incident:
     """The incident begun before its start by part of the quiet time: all of it at the start of the period, none at
     its end. Otherwise no bust-out would fall into the period's first weeks.
     """
@@ -272,7 +317,7 @@ def _opened_earlier(case: FraudCase, incident: Incident) -> Incident:
         quiet_us += step.wait_minutes * MINUTE_US
         if step.kind not in QUIET:
             break
-        quiet_us += step.span_minutes * MINUTE_US * _pace(incident)
+        quiet_us += step.span_minutes * MINUTE_US * _pace(careful)
     left = (incident.period_end_us - incident.start_us) / (incident.period_end_us - incident.period_start_us)
     return replace(incident, start_us=incident.start_us - int(quiet_us * left))
 
@@ -282,14 +327,15 @@ def _of_kind(case: FraudCase, step: Array, *kinds: str) -> Array:
     return np.array([s.kind in kinds for s in case.steps])[step]
 
 
-def _young_accounts(case: FraudCase, incident: Incident) -> Array:
+def _young_accounts(case: FraudCase, incident: Incident, careful: float) -> Array:
     """Customers with young accounts of about one age, mostly of the wanted segments, in one country if they can be.
 
-    They come from the youngest seventh of all accounts (a fifth when difficult), so that honest ones of their age
-    remain. The golden ratio keeps incidents on different accounts as long as there are enough.
+    The hasty take the youngest quarter of all accounts, among which are honest ones enough; the careful let theirs lie
+    for years, and are not seen to be younger than most. The golden ratio keeps incidents on different accounts as long
+    as there are enough.
     """
     population, rng = incident.population, incident.rng
-    pool = min(population.size, max(8 * case.customers, int(population.size * (0.14 + 0.06 * incident.difficulty))))
+    pool = min(population.size, max(8 * case.customers, int(population.size * (0.25 + 0.45 * careful))))
     first = (incident.number * GOLDEN_RATIO + 0.05 * rng.random()) % 1.0
     near = (int(first * pool) + np.arange(min(pool, 6 * case.customers - 3))) % pool
     drawn = population.youngest_first[near]
@@ -300,13 +346,13 @@ def _young_accounts(case: FraudCase, incident: Incident) -> Array:
     return np.asarray(np.concatenate([drawn[together], drawn[~together]])[: case.customers])
 
 
-def _lines(incident: Incident, accounts: Array) -> Array:
-    """What can be taken from each account, minor units: towards 25 usual purchases as the difficulty grows."""
+def _lines(incident: Incident, careful: float, accounts: Array) -> Array:
+    """What can be taken from each account, minor units; the careful content themselves with 25 usual purchases."""
     population = incident.population
     limit = population.card_limit[accounts]
     line = limit + np.minimum(population.balance[accounts], limit) / 2
     modest = np.minimum(1.0, 25 * population.habit[accounts] / line)
-    return np.asarray(np.maximum(line * modest**incident.difficulty, 100 * population.world.unit))
+    return np.asarray(np.maximum(line * modest**careful, 100 * population.world.unit))
 
 
 def _cards(rng: np.random.Generator, first: Array, cards: Array) -> Array:
@@ -324,6 +370,8 @@ def _shops(
     shops = np.zeros(len(step), dtype=np.int64)
     few = min(max(case.outsiders, 1), 4)
     favourite = int(incident.campaign_rng().integers(0, 1 << 20))  # the trade in which the gang knows a buyer
+    buyer = RESALE_GOODS[favourite % len(RESALE_GOODS)]
+    wanted = case.merchant_category if case.merchant_category in SELLS_GOODS else buyer
     known: dict[tuple[str, bool], Array] = {}  # the shops of a kind of purchase, from one step to the next
     for number, (kind, channel, count) in enumerate((s.kind, s.channel, s.count) for s in case.steps):
         online = channel != "pos"
@@ -335,16 +383,18 @@ def _shops(
             elif kind == "build_purchase":
                 usual = world.pick_in_city(rng, np.repeat(population.city[accounts], USUAL_SHOPS))
             elif kind == "build_subscription":
-                mcc, where = _sold(world, SUBSCRIPTIONS[rng.integers(0, len(SUBSCRIPTIONS))], online, home)
+                word = SUBSCRIPTIONS[rng.integers(0, len(SUBSCRIPTIONS))]
+                mcc, where = _sold(world, (word, "5399", "5311", "5732"), online, home)
                 usual = world.pick_merchants(rng, 3, online=True, mcc=mcc, country=where)
             elif kind == "goods_purchase":
                 parts = []
-                for word, many in ((RESALE_GOODS[favourite % len(RESALE_GOODS)], 2), (case.merchant_category, few)):
-                    mcc, where = _sold(world, word, online, country)
+                for word, many in ((buyer, 2), (wanted, few)):
+                    mcc, where = _sold(world, (word, *SELLS_GOODS), online, country)
                     parts.append(gang_merchants(incident, many, online=online, mcc=mcc, country=where))
                 usual = np.concatenate(parts)
             else:
-                mcc, where = _sold(world, VOUCHERS[favourite % len(VOUCHERS)], online, country)
+                word = VOUCHERS[favourite % len(VOUCHERS)]
+                mcc, where = _sold(world, (word, *SELLS_VOUCHERS), online, country)
                 usual = gang_merchants(incident, few, online=online, mcc=mcc, country=where)
             known[kind, online] = usual
         usual, rows = known[kind, online], step == number
@@ -356,16 +406,35 @@ def _shops(
     return shops
 
 
-def _sold(world: World, mcc: str | None, online: bool, country: int | None) -> tuple[str | None, int | None]:
-    """The category and country, or others that have shops of that kind (online or at a counter).
+def _own_shops(
+    case: FraudCase, incident: Incident, step: Array, customers: Array, online: Array
+) -> tuple[Array, Array]:
+    """(a shop a row where its customer might buy himself, whether it sells what the row's step buys).
 
-    Else a counter would seem to sell online, which no honest one does. Far countries have no online shops here.
+    The first of a few that does, the last one where none does.
+    """
+    goods, vouchers = (_of_kind(case, step, kind) for kind in BOUGHT)
+    tried = usual_shops(incident, np.repeat(customers, OWN_SHOPS_TRIED), np.repeat(online, OWN_SHOPS_TRIED))
+    tried = tried.reshape(len(step), OWN_SHOPS_TRIED)
+    sells = incident.population.world.merchant_mcc[tried].astype("U4")
+    fits = goods[:, None] & np.isin(sells, SELLS_GOODS)
+    fits |= vouchers[:, None] & np.isin(sells, SELLS_VOUCHERS)
+    sold = np.asarray(fits.any(axis=1))
+    first = np.where(sold, fits.argmax(axis=1), OWN_SHOPS_TRIED - 1)
+    return np.asarray(tried[np.arange(len(step)), first]), sold
+
+
+def _sold(world: World, trades: tuple[str, ...], online: bool, country: int | None) -> tuple[str | None, int | None]:
+    """The first of the categories that has shops of that kind (online or at a counter) in the country, else anywhere.
+
+    Else a counter would seem to sell online, which no honest one does. Far countries have no online shops here. A
+    world without any such shop, which none of a usual size is, gives (None, None): any shop.
     """
     for place in (country, None):
-        for word in (mcc, "5399", "5311", "5732"):
+        for word in trades:
             first = world.pool(online, word, place)[0][0]
             here = place is None or world.merchant_country[first] == place
-            if here and word in (None, world.merchant_mcc[first]) and world.merchant_online[first] == online:
+            if here and word == world.merchant_mcc[first] and world.merchant_online[first] == online:
                 return word, place
     return None, None
 
@@ -398,8 +467,8 @@ def _quiet_amounts(
 
 
 def _bust_out(
-    case: FraudCase, incident: Incident, step: Array, which: Array, times: Array, accounts: Array, line: Array,
-    shops: Array,
+    case: FraudCase, incident: Incident, careful: float, step: Array, which: Array, times: Array, accounts: Array,
+    line: Array, shops: Array, hidden: Array,
 ) -> tuple[Array, Array]:  # fmt: skip
     """(amounts, response codes) of the bust-out's rows: together near the line, what is beyond it refused.
 
@@ -411,7 +480,7 @@ def _bust_out(
     n = len(step)
     # Who hides takes sums of all sizes.
     share = _drawn(case, rng.random(n), step)
-    noise = np.exp(rng.normal(0, 0.7 * incident.difficulty, n))
+    noise = np.exp(rng.normal(0, 0.7 * careful, n))
     kinds = [case.steps[s].kind for s in step]
     machine = [case.steps[s].channel == "atm" for s in step]
     carded = [kind in BOUGHT or atm for kind, atm in zip(kinds, machine, strict=True)]
@@ -423,8 +492,13 @@ def _bust_out(
     share = np.where(drains, share * np.clip(goal / np.maximum(planned, 1e-9), 0.25, 4.0)[which], share)
     limits = population.card_limit[accounts].tolist()
     left, lines = line.tolist(), line.tolist()
-    most_notes = round(50 * 0.4**incident.difficulty) * 10 * unit  # of a machine: 500 units, 200 when hidden
-    suspicion = 0.05 - 0.03 * incident.difficulty
+    most_notes = 500 * unit  # of a machine at once
+    suspicion = 0.05 - 0.03 * careful
+    customers = accounts[which]
+    # What the holder himself pays, draws and sends at once: care draws the plan's sums towards it.
+    paid = usual_amounts(incident, customers, shops) * np.exp(0.4)
+    usual = np.where(_of_kind(case, step, *BOUGHT), paid, usual_transfers(incident, customers)).tolist()
+    cashed = usual_cash(incident, n).tolist()
     luck, courage = rng.random(n).tolist(), rng.random(n).tolist()
     doubt = rng.random(n).tolist()
     spent: dict[tuple[int, int], float] = {}
@@ -437,8 +511,11 @@ def _bust_out(
             left[account] += amounts[i]
             continue
         want = share[i] * lines[account] * 0.6 ** refusals[account]
-        if machine[i]:
-            want = min(want, most_notes * (0.5 + 0.5 * courage[i]))
+        if kinds[i] == "cash_withdrawal":
+            most = round(most_notes * (0.5 + 0.5 * courage[i]))
+            want = float(notes_given(int(want), cashed[i], most, careful, case.steps[step[i]].channel, unit))
+        else:
+            want = float(drawn_towards(np.asarray(max(want, unit)), usual[i], careful))
         code = APPROVED
         if want > left[account]:
             if luck[i] < 0.5 or left[account] < 0.04 * lines[account]:
@@ -455,7 +532,7 @@ def _bust_out(
                     want = room * (0.5 + 0.45 * courage[i])
             if doubt[i] < suspicion:
                 code = TOO_OFTEN if machine[i] else SUSPECTED if doubt[i] < suspicion / 2 else REFUSED
-        amounts[i], codes[i] = max(want, 5 * unit), code
+        amounts[i], codes[i] = max(want, unit), code
         if code == APPROVED:
             left[account] -= want
             refusals[account] = 0
@@ -470,10 +547,13 @@ def _bust_out(
     round_sums = np.maximum(np.rint(amounts / ten), 1) * ten
     wired = [chosen_sum(int(amount), fortune, unit) for amount, fortune in zip(amounts.tolist(), doubt, strict=True)]
     prices = world.snap(rng, amounts, world.merchant_ending[shops])
-    return np.select([goods, notes | vouchers], [prices, round_sums], wired).astype(np.int64), codes
+    priced = goods | (vouchers & hidden)
+    return np.select([priced, notes | vouchers], [prices, round_sums], wired).astype(np.int64), codes
 
 
-def _other_side(case: FraudCase, incident: Incident, step: Array, customers: Array, home: int) -> tuple[Array, Array]:
+def _other_side(
+    case: FraudCase, incident: Incident, careful: float, step: Array, customers: Array, home: int
+) -> tuple[Array, Array]:
     """(account keys, countries) of the other side of transfers and wages.
 
     The bust-out goes to the gang's accounts, which fed some of the accounts before; bills go to companies as anyone's.
@@ -481,7 +561,7 @@ def _other_side(case: FraudCase, incident: Incident, step: Array, customers: Arr
     rng = incident.rng
     n = len(step)
     outsiders = outside_accounts(incident, max(case.outsiders, 1))
-    abroad = countries_seen(case, incident, home, len(outsiders))
+    abroad = at_home_when_careful(incident, countries_seen(case, incident, home, len(outsiders)), home, careful)
     if len(abroad) > 1:
         abroad[0] = home
     pick = (rng.random(n) ** 2 * len(outsiders)).astype(np.int64)  # mostly the accounts that the whole gang knows

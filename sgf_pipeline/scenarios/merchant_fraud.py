@@ -22,7 +22,7 @@ from sgf_pipeline.domain.events import (
     TRANSACTION_TYPES,
     EventBlock,
 )
-from sgf_pipeline.population.customers import ADDRESSES_PER_CUSTOMER, MEAN_ACTIVITY, MEDIAN_HABIT_EUR
+from sgf_pipeline.population.customers import MEAN_ACTIVITY, MEDIAN_HABIT_EUR
 from sgf_pipeline.population.filling import Columns, card_payments, cash, returns, usual_entry_mode
 from sgf_pipeline.population.world import ATM_MCC
 from sgf_pipeline.scenarios.base import SEGMENTS, Incident, Scenario, StepKind, Vector
@@ -32,10 +32,17 @@ from sgf_pipeline.scenarios.playing import (
     Offender,
     assembled,
     between,
+    care,
+    drawn_towards,
     gang_merchants,
     merchant_country,
     offender,
+    own_addresses,
+    proxies,
     step_times,
+    usual_amounts,
+    usual_cash,
+    usual_shops,
     victims,
 )
 
@@ -156,8 +163,8 @@ CHIP, CONTACTLESS, MAGSTRIPE, MANUAL, STORED = (
     ENTRY_MODES.index(word) for word in ("chip", "contactless", "magstripe", "manual", "stored_credential")
 )
 
-# How often a fraud row of each kind is refused, at difficulty 0 and 1, and why. Our judgement: issuers watch captured
-# cards, stored cards have expired, and a buyer of his own free will is seldom refused.
+# How often a fraud row of each kind is refused, by the careless and by the careful, and why. Our judgement: issuers
+# watch captured cards, stored cards have expired, and a buyer of his own free will is seldom refused.
 DECLINED = {
     "skimmed_purchase": (0.30, 0.10), "skimmed_cash": (0.30, 0.12), "inflated_charge": (0.15, 0.06),
     "repeated_charge": (0.10, 0.05), "hidden_renewal": (0.15, 0.08), "undelivered_order": (0.06, 0.03),
@@ -180,6 +187,10 @@ KNOWN_AFTER = {
     "undelivered_order": (6 * 86_400, 42 * 86_400),
 }  # fmt: skip
 INVESTIGATION = (20 * 86_400, 120 * 86_400)  # by the acquirer, of what no victim complains about
+
+# Of the most careful: how often the shop is of an everyday trade and captured cards are used where their holders buy;
+# how often such a use shows the holder's device, or an address in his country.
+EVERYDAY, CLONED, NEAR = 0.95, 0.7, 0.95
 
 HONEST_VISITS = 8  # in a month, that a crooked shop has at the least where its trade has such shops
 
@@ -234,14 +245,16 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     Rows: those of the case's steps, in time order; fewer victims where the population has fewer customers. The shop is
     a little-known one of the case's category, at a counter in the city of most of its victims. Refunds and disputes
     link to their purchase and never exceed it. Amounts are the victim's own usual ones there times the step's range,
-    drawn towards 1 by difficulty.
+    drawn towards 1 by care. The careful also choose a trade that everybody visits, and use what they captured where
+    its holders buy themselves.
     """
     rng, population = incident.rng, incident.population
-    people, shops, home = _people_and_shops(case, incident)
+    careful = care(incident)
+    people, shops, home = _people_and_shops(case, incident, careful)
     gang = offender(case, incident, home)
     # Cards on file are charged at any hour; whatever happens at a counter keeps its hours.
     machine = frozenset(ON_FILE) - {plan.kind for plan in case.steps if plan.channel == "pos"}
-    times = np.concatenate(step_times(case, incident, int(people[0]), machine, 1 + incident.difficulty))
+    times = np.concatenate(step_times(case, incident, int(people[0]), machine, 1 + 3 * careful))
     rows = _rows(case, incident, len(people))
     step, kinds, n = rows.step, rows.kinds, len(rows.step)
     customers = people[rows.who]
@@ -249,12 +262,12 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     at = shops[rows.who % len(shops)]
     skimmed = np.isin(kinds, SKIMMED)
     if skimmed.any():
-        at[skimmed] = _elsewhere(case, incident, channels[skimmed], at[0], home)
+        at[skimmed] = _elsewhere(case, incident, careful, customers[skimmed], channels[skimmed], at[0], home)
     fraud = np.isin(kinds, [kind for kind, of in STEP_KINDS.items() if of.is_fraud])
-    response = _responses(incident, kinds)
+    response = _responses(incident, careful, kinds)
     paid_back = np.isin(kinds, list(RETURNS))
     response[rows.origin[paid_back]] = APPROVED  # nothing was paid where a charge was refused
-    amounts = _amounts(case, incident, rows, customers, at)
+    amounts = _amounts(case, incident, careful, rows, customers, at)
     card = (population.card[people] + (rng.random(len(people)) * population.cards[people]).astype(np.int64))[rows.who]
 
     parts = []
@@ -263,9 +276,9 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
         population, rng, customers[bought], at[bought], times[bought], amounts[bought], channels[bought],
         transaction_type="purchase",
         card=card[bought],
-        entry_mode=_entry_modes(incident, kinds, channels)[bought],
+        entry_mode=_entry_modes(incident, careful, kinds, channels)[bought],
         response_code=response[bought],
-        **_sessions(incident, gang, kinds[bought], customers[bought], channels[bought]),
+        **_sessions(incident, careful, gang, kinds[bought], customers[bought], channels[bought]),
     )  # fmt: skip
     # Who does not hold the phone cannot answer a challenge: what passed was not challenged.
     alone = np.isin(kinds[bought], (*SKIMMED, *ON_FILE)) & (response[bought] == APPROVED)
@@ -275,7 +288,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     drawn = np.flatnonzero(kinds == "skimmed_cash")
     if len(drawn):
         luck = rng.random(len(drawn))
-        copied = luck < 0.25 - 0.2 * incident.difficulty
+        copied = luck < 0.25 - 0.23 * careful
         read = np.where(copied, MAGSTRIPE, np.where(luck > 0.9, CONTACTLESS, CHIP))
         filled = cash(
             population, rng, customers[drawn], times[drawn], amounts[drawn], "atm", "withdrawal",
@@ -319,10 +332,12 @@ class _Rows:
     origin: Array
 
 
-def _people_and_shops(case: FraudCase, incident: Incident) -> tuple[Array, Array, int]:
+def _people_and_shops(case: FraudCase, incident: Incident, careful: float) -> tuple[Array, Array, int]:
     """(customers hit, merchant positions of the crooked shops, country index of their neighbourhood).
 
-    A gang keeps its shops in one neighbourhood. At a counter most victims live around it, else in its country.
+    The careful run a shop of a trade in which the neighbourhood buys often, near home; only journeys are sold by
+    travel agencies alone. A gang keeps its shops in one neighbourhood. At a counter most victims live around it, else
+    in its country.
     """
     population, world, rng = incident.population, incident.population.world, incident.rng
     source = incident.campaign_rng() if rng.random() < 0.6 else rng
@@ -330,8 +345,18 @@ def _people_and_shops(case: FraudCase, incident: Incident) -> tuple[Array, Array
     home, city = int(population.country[neighbour]), int(population.city[neighbour])
     selling = [step.channel for step in case.steps if step.kind not in (*SKIMMED, *RETURNS)]
     counter = "pos" in selling
-    country = merchant_country(case, incident, home)
-    shops, _ = world.pool(not counter, case.merchant_category, country)
+    country, trade = merchant_country(case, incident, home), case.merchant_category
+    if rng.random() < careful:
+        country = home
+        if rng.random() < EVERYDAY and case.vector != "fake_travel_agency":
+            luck = np.array([source.random()])
+            usual = (
+                world.from_pool(luck, online=True, country=home)
+                if not counter
+                else world.in_city(luck, np.array([city]))
+            )
+            trade = str(world.merchant_mcc[usual[0]])
+    shops, _ = world.pool(not counter, trade, country)
     if counter and country == home:
         there = shops[world.merchant_city[shops] == city]
         shops = there if len(there) else shops
@@ -381,8 +406,12 @@ def _rows(case: FraudCase, incident: Incident, people: int) -> _Rows:
     return _Rows(step, kinds, who, origin)
 
 
-def _elsewhere(case: FraudCase, incident: Incident, channels: Array, shop: int, home: int) -> Array:
-    """Merchant positions at which captured cards are used: a few shops and cash machines, none of them ``shop``."""
+def _elsewhere(
+    case: FraudCase, incident: Incident, careful: float, customers: Array, channels: Array, shop: int, home: int
+) -> Array:
+    """Merchant positions at which captured cards are used: a few shops and cash machines, none of them ``shop``; by the
+    careful mostly the holders' own.
+    """
     rng, world = incident.rng, incident.population.world
     country = merchant_country(case, incident, home)
     used = np.zeros(len(channels), dtype=np.int64)
@@ -395,14 +424,18 @@ def _elsewhere(case: FraudCase, incident: Incident, channels: Array, shop: int, 
         mcc = ATM_MCC if CHANNELS[channel] == "atm" else goods[incident.campaign_rng().integers(len(goods))]
         places = gang_merchants(incident, few, online=online, mcc=mcc, country=country)
         used[here] = places[(rng.random(len(here)) ** 1.5 * few).astype(np.int64)]
+    atm, tills = channels == CHANNELS.index("atm"), channels == CHANNELS.index("pos")
+    own = usual_shops(incident, customers, ~atm & ~tills)
+    own = np.where(atm, world.pick_in_city(rng, incident.population.city[customers], atm=True), own)
+    used = np.where(rng.random(len(used)) < EVERYDAY * careful, own, used)
     other = world.pick_merchants(rng, len(used), online=bool(world.merchant_online[shop]))
     return np.where(used == shop, other, used)
 
 
-def _amounts(case: FraudCase, incident: Incident, rows: _Rows, customers: Array, at: Array) -> Array:
+def _amounts(case: FraudCase, incident: Incident, careful: float, rows: _Rows, customers: Array, at: Array) -> Array:
     """Minor units, kind by kind in the order of the steps, since some follow from earlier rows."""
     rng, population, world = incident.rng, incident.population, incident.population.world
-    calm = 1 - 0.6 * incident.difficulty
+    calm = 1 - 0.8 * careful
     usual = population.habit[customers] / (MEDIAN_HABIT_EUR * world.eur)
     limit = population.card_limit[customers]
     luck = rng.random()
@@ -426,15 +459,17 @@ def _amounts(case: FraudCase, incident: Incident, rows: _Rows, customers: Array,
             if (plan.kind, low, high) not in prices:
                 price = low * (high / low) ** luck * world.unit
                 if plan.kind == "hidden_renewal":  # lower where it is to pass unnoticed
-                    price *= 0.6**incident.difficulty
+                    price *= 0.5**careful
                 prices[plan.kind, low, high] = world.snap(rng, np.full(1, price), world.merchant_ending[shop[:1]])
             amount = np.repeat(prices[plan.kind, low, high], len(here))
         elif plan.kind == "skimmed_purchase":
-            wanted = np.minimum(population.habit[customers[here]] * factor**calm, limit[here])
-            amount = world.snap(rng, wanted, world.merchant_ending[shop])
+            usual_there = usual_amounts(incident, customers[here], shop)
+            wanted = drawn_towards(population.habit[customers[here]] * factor, usual_there, careful)
+            amount = world.snap(rng, np.minimum(wanted, limit[here]), world.merchant_ending[shop])
         elif plan.kind == "skimmed_cash":
+            wanted = np.minimum(population.habit[customers[here]] * factor, limit[here])
             notes = 10 * world.unit
-            wanted = np.minimum(population.habit[customers[here]] * factor**calm, limit[here])
+            wanted = drawn_towards(wanted, usual_cash(incident, len(here)), careful)
             amount = np.maximum(np.rint(wanted / notes), 2).astype(np.int64) * notes
         else:
             pull = calm if STEP_KINDS[plan.kind].is_fraud else 1.0
@@ -443,48 +478,54 @@ def _amounts(case: FraudCase, incident: Incident, rows: _Rows, customers: Array,
     return amounts
 
 
-def _responses(incident: Incident, kinds: Array) -> Array:
+def _responses(incident: Incident, careful: float, kinds: Array) -> Array:
     """Response codes: fraud is refused now and then, what is genuine or within the shop's circle is not."""
     rng = incident.rng
     response = np.full(len(kinds), APPROVED)
     for kind, (blunt, hidden) in DECLINED.items():
         here = np.flatnonzero(kinds == kind)
-        refused = here[rng.random(len(here)) < blunt + (hidden - blunt) * incident.difficulty]
+        refused = here[rng.random(len(here)) < blunt + (hidden - blunt) * careful]
         response[refused] = np.array(WHY_DECLINED[kind])[rng.integers(0, len(WHY_DECLINED[kind]), len(refused))]
     return response
 
 
-def _entry_modes(incident: Incident, kinds: Array, channels: Array) -> Array:
-    """How cards are read: captured ones are typed in or swiped, those on file come from the file, others as usual."""
+def _entry_modes(incident: Incident, careful: float, kinds: Array, channels: Array) -> Array:
+    """How cards are read: captured ones are typed in or swiped (the careful let shops and machines read them as usual),
+    those on file come from the file, others as usual.
+    """
     rng = incident.rng
     entry = usual_entry_mode(rng, channels)
     present = channels == CHANNELS.index("pos")
-    swiped = rng.random(len(kinds)) < 0.35 - 0.25 * incident.difficulty
+    swiped = rng.random(len(kinds)) < 0.35 - 0.33 * careful
     entry = np.where((kinds == "skimmed_purchase") & present & swiped, MAGSTRIPE, entry)
-    entry = np.where(np.isin(kinds, ("skimmed_purchase", "trial_charge")) & ~present, MANUAL, entry)
+    typed = (kinds == "skimmed_purchase") & (rng.random(len(kinds)) < 1 - 0.8 * careful)
+    entry = np.where((typed | (kinds == "trial_charge")) & ~present, MANUAL, entry)
     return np.where(np.isin(kinds, ON_FILE) & ~present, STORED, entry)
 
 
-def _sessions(incident: Incident, gang: Offender, kinds: Array, customers: Array, channels: Array) -> Columns:
+def _sessions(
+    incident: Incident, careful: float, gang: Offender, kinds: Array, customers: Array, channels: Array
+) -> Columns:
     """Device, address, its country and the position of each row.
 
-    Customers who pay use what is theirs. Captured cards are used on the offender's devices; charges on file and sham
-    sales come now from his, now with the data of the customer's last visit.
+    Customers who pay use what is theirs. Captured cards are used on the offender's devices, by the careful mostly on
+    what looks like the holder's; charges on file and sham sales come now from his, now with the data of the customer's
+    last visit.
     """
     rng, population = incident.rng, incident.population
     n = len(kinds)
-    theirs = np.isin(kinds, (*ON_FILE, "sham_sale")) & (rng.random(n) < 0.7 - 0.5 * incident.difficulty)
-    theirs |= np.isin(kinds, SKIMMED)
-    # On the move people go through their mobile carrier.
-    out = rng.random(n) < np.where(channels == CHANNELS.index("mobile"), 0.55, 0.1)
-    own_ip = np.where(out, customers * ADDRESSES_PER_CUSTOMER + 1, population.ip[customers])
+    theirs = np.isin(kinds, (*ON_FILE, "sham_sale")) & (rng.random(n) < 0.7 - 0.6 * careful)
+    theirs |= np.isin(kinds, SKIMMED) & (rng.random(n) < 1 - CLONED * careful)
+    near = ~theirs | (rng.random(n) < NEAR * careful)
     address = rng.integers(0, len(gang.addresses), n)
+    home = population.country[customers]
+    rented = np.where(near, proxies(incident, home), gang.addresses[address])
     return {
         "device": np.where(theirs, gang.devices[rng.integers(0, len(gang.devices), n)], population.device[customers]),
-        "ip": np.where(theirs, gang.addresses[address], own_ip),
-        "ip_country": np.where(theirs, gang.address_country[address], population.country[customers]),
-        "latitude": np.where(theirs, gang.latitude, population.latitude[customers]),
-        "longitude": np.where(theirs, gang.longitude, population.longitude[customers]),
+        "ip": np.where(theirs, rented, own_addresses(incident, customers, channels)),
+        "ip_country": np.where(near, home, gang.address_country[address]),
+        "latitude": np.where(near, population.latitude[customers], gang.latitude),
+        "longitude": np.where(near, population.longitude[customers], gang.longitude),
     }
 
 

@@ -17,13 +17,22 @@ from sgf_pipeline.scenarios.playing import (
     SECOND_US,
     Array,
     assembled,
+    at_home_when_careful,
     between,
     booking_lags,
+    care,
     chosen_sum,
     countries_seen,
+    drawn_towards,
+    gang_machines,
+    notes_given,
     offender,
     outside_accounts,
+    own_addresses,
     step_times,
+    usual_cash,
+    usual_sum,
+    usual_transfers,
     victims,
 )
 
@@ -85,6 +94,10 @@ GRAPHS = {
 }
 
 
+# Medians of what is paid in at once by a small business and by somebody with presents or things sold, in thresholds.
+TAKINGS = 0.2
+PRESENTS = 0.018
+
 # A circle closes with its second transfer; a sum scattered over two mules and gathered again takes four.
 FEWEST_TRANSFERS = {"cycle": 2, "scatter_gather": 4}
 
@@ -134,8 +147,9 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     mules = victims(incident, max(case.customers, 2 if inside else 1), wanted)
     outsiders = outside_accounts(incident, max(case.outsiders, 1))
     home = int(population.country[mules[0]])
-    moments = step_times(case, incident, int(mules[0]), frozenset(("internal_transfer",)), 1 + incident.difficulty)
-    legs = _legs(case, incident, mules, len(outsiders))
+    careful = care(incident)
+    moments = step_times(case, incident, int(mules[0]), frozenset(("internal_transfer",)), 1 + careful)
+    legs = _legs(case, incident, mules, len(outsiders), careful)
     taken = np.array([leg.row for leg in legs])
     times = np.concatenate(moments)[taken]
 
@@ -160,6 +174,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     debit = (source >= 0)[leg_of_row]
     debit[second] = False
     abroad = countries_seen(case, incident, home, len(outsiders))
+    abroad = at_home_when_careful(incident, abroad, home, 0.9 * careful)
     outside_row = outside[leg_of_row]
     counterparty = np.where(other >= 0, population.account[mules[other]], outsiders[outside_row])
     counterparty_country = np.where(other >= 0, population.country[mules[other]], abroad[outside_row])
@@ -171,7 +186,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     channels = np.array([CHANNELS.index(s.channel) for s in case.steps])[step]
     types = np.array([TRANSACTION_TYPES.index(STEP_KINDS[kind].transaction_type) for kind in kinds])[step]
     amounts = np.array([leg.amount for leg in legs], dtype=np.int64)[leg_of_row]
-    device, ip, ip_country = _sessions(case, incident, customers, home)
+    device, ip, ip_country = _sessions(case, incident, customers, channels, home, careful)
     parts = []
     wired = np.flatnonzero(types == TRANSFER)
     if len(wired):
@@ -184,8 +199,9 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     counted = np.flatnonzero(types != TRANSFER)
     if len(counted):
         filled = cash(
-            population, rng, customers[counted], when[counted], amounts[counted], channels[counted], types[counted]
-        )
+            population, rng, customers[counted], when[counted], amounts[counted], channels[counted], types[counted],
+            machines=gang_machines(incident, customers[counted]),
+        )  # fmt: skip
         parts.append((counted, filled))
     # One investigation finds the whole scheme, weeks to months after its last row.
     found_us = int(when[-1]) + int(between(rng, 14 * 86_400, 150 * 86_400, 1)[0]) * SECOND_US
@@ -238,8 +254,8 @@ class _Route:
 
     def carried(self, step: CaseStep, held: list[int], least: int) -> list[tuple[int, int]]:
         """(source, target) of each transfer or withdrawal of a step; target −1 is out of the bank."""
-        # Whoever holds a fifth of the largest holding still has something to pass on; less is commission.
-        floor = max(least, max(held) // 5)
+        # Whoever holds a seventh of the largest holding still has something to pass on; less is commission.
+        floor = max(least, max(held) // 7)
         holders = sorted((mule for mule in range(self.mules) if held[mule] >= floor), key=lambda mule: -held[mule])
         if not holders:
             return []
@@ -294,22 +310,23 @@ class _Route:
         return [(source, target % around) for source, target in self._chain(count, holders)]
 
 
-def _legs(case: FraudCase, incident: Incident, mules: Array, outsiders: int) -> list[_Leg]:
+def _legs(case: FraudCase, incident: Incident, mules: Array, outsiders: int, careful: float) -> list[_Leg]:
     """The movements of a case in order, each covered by what its source holds at that moment.
 
     A loop over legs, since each depends on what the ones before left on the accounts.
     """
-    rng, world = incident.rng, incident.population.world
+    rng, unit = incident.rng, incident.population.world.unit
     rows = sum(step.count for step in case.steps)
-    # Small sums hide better: at difficulty 1 a quarter of what the case says. Who structures stays near the threshold.
-    scale = world.threshold * (0.9 if case.vector == "structuring" else 0.25) ** incident.difficulty
+    least = int(20 * unit * (1 - 0.75 * careful))
+    planned = _placements(case, incident, mules, careful, least).tolist()
+    notes = usual_cash(incident, rows).tolist()
     luck = rng.random(rows)
     low = np.repeat([step.low for step in case.steps], [step.count for step in case.steps])
     high = np.repeat([step.high for step in case.steps], [step.count for step in case.steps])
     share = low + luck * (high - low)
-    rounding = rng.random(rows).tolist()
+    # Large round sums strike; who is careful sends such sums as everybody does.
+    rounding, hides = rng.random(rows).tolist(), (rng.random(rows) < careful).tolist()
     keep = rng.uniform(0.03, 0.10, rows)
-    least = 20 * world.unit
     graph = GRAPHS[case.vector]
     senders, receivers = _sides(case, graph, outsiders)
     route = _Route(case, graph, len(mules))
@@ -324,7 +341,9 @@ def _legs(case: FraudCase, incident: Incident, mules: Array, outsiders: int) -> 
             for i in range(start, row):
                 target = route.placement(i - start)
                 sender = (i - start) % senders
-                amount = chosen_sum(max(int(share[i] * scale), 2 * least), rounding[i], world.unit)
+                amount = max((usual_sum if hides[i] else chosen_sum)(int(planned[i]), rounding[i], unit), least)
+                if step.kind == "cash_deposit":
+                    amount = max(amount // (5 * unit) * 5 * unit, 5 * unit)
                 held[target] += amount
                 legs.append(_Leg(i, number, -1, target, sender, amount))
             continue
@@ -336,9 +355,11 @@ def _legs(case: FraudCase, incident: Incident, mules: Array, outsiders: int) -> 
             part = float(share[i])
             if part * payments[source] > 1 - keep[i]:  # several payments of one account share what it may pass on
                 part = (1 - float(keep[i])) / payments[source]
-            amount = chosen_sum(min(int(whole * part), held[source]), rounding[i], world.unit)
-            if step.channel == "atm":  # machines give notes, and no more than the card's limit
-                amount = min(amount, limits[source]) // (10 * world.unit) * (10 * world.unit)
+            amount = min(int(whole * part), held[source])
+            if step.kind == "cash_withdrawal":
+                amount = notes_given(amount, notes[i], limits[source], careful, step.channel, unit)
+            else:
+                amount = (usual_sum if hides[i] else chosen_sum)(amount, rounding[i], unit)
             if amount < least:
                 continue
             held[source] -= amount
@@ -347,6 +368,28 @@ def _legs(case: FraudCase, incident: Incident, mules: Array, outsiders: int) -> 
             receiver = outsiders - 1 - (i - start) % receivers
             legs.append(_Leg(i, number, source, target, receiver, amount))
     return legs
+
+
+def _placements(case: FraudCase, incident: Incident, mules: Array, careful: float, least: int) -> Array:
+    """The sum (minor units) of each of the case's rows, were it a placement: the plan's, drawn by care to usual ones.
+
+    Cash looks like a shop's takings then, or like presents, other money like what the mule is sent anyway; cash stays
+    under the plan's upper end.
+    """
+    rng, world = incident.rng, incident.population.world
+    counts = [step.count for step in case.steps]
+    low, high = (np.repeat([getattr(step, end) for step in case.steps], counts) for end in ("low", "high"))
+    planned = (low + rng.random(len(low)) * (high - low)) * world.threshold
+    cash_in = np.repeat([step.kind == "cash_deposit" for step in case.steps], counts)
+    median = np.where(rng.random(len(low)) < 0.5, PRESENTS, TAKINGS)
+    takings = median * world.threshold * np.exp(rng.normal(0, 0.85, len(low)))
+    usual = np.where(cash_in, takings, usual_transfers(incident, np.repeat(mules[:1], len(low))))
+    # A scheme moves enough for its steps to have something to carry.
+    carried = max((step.count for step in case.steps if step.kind not in PLACEMENT), default=0)
+    placed = sum(step.count for step in case.steps if step.kind in PLACEMENT)
+    enough = least * max(4.0, 2.0 * carried / placed)
+    drawn = np.maximum(drawn_towards(planned, usual, careful), enough)
+    return np.minimum(drawn, np.where(cash_in, high * world.threshold, np.inf))
 
 
 def _sides(case: FraudCase, graph: Graph, outsiders: int) -> tuple[int, int]:
@@ -362,19 +405,22 @@ def _sides(case: FraudCase, graph: Graph, outsiders: int) -> tuple[int, int]:
     return outsiders, outsiders
 
 
-def _sessions(case: FraudCase, incident: Incident, customers: Array, home: int) -> tuple[Array, Array, Array]:
+def _sessions(
+    case: FraudCase, incident: Incident, customers: Array, channels: Array, home: int, careful: float
+) -> tuple[Array, Array, Array]:
     """Device, address and its country for each row: the mule's own, or those of who runs his account."""
     rng, population = incident.rng, incident.population
-    device, ip = population.device[customers], population.ip[customers]
+    device, ip = population.device[customers], own_addresses(incident, customers, channels)
     ip_country = population.country[customers]
     gang = offender(case, incident, home)
-    run = rng.random(len(customers)) < 0.6 - 0.3 * incident.difficulty
+    countries = at_home_when_careful(incident, gang.address_country, home, careful)
+    run = rng.random(len(customers)) < 0.6 - 0.4 * careful
     if len(gang.devices):
         device = np.where(run, gang.devices[rng.integers(0, len(gang.devices), len(run))], device)
     if len(gang.addresses):
         used = rng.integers(0, len(gang.addresses), len(run))
         ip = np.where(run, gang.addresses[used], ip)
-        ip_country = np.where(run, gang.address_country[used], ip_country)
+        ip_country = np.where(run, countries[used], ip_country)
     return device, ip, ip_country
 
 

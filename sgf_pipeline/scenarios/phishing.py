@@ -15,23 +15,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgf_pipeline.domain.cases import CaseStep, FraudCase
-from sgf_pipeline.domain.events import CHANNELS, DIRECTIONS, RESPONSE_CODES, TRANSACTION_TYPES, EventBlock
-from sgf_pipeline.population.customers import ADDRESSES_PER_CUSTOMER, SEGMENTS
-from sgf_pipeline.population.filling import card_payments, cash, external_accounts, transfers
+from sgf_pipeline.domain.events import CHANNELS, DIRECTIONS, ENTRY_MODES, RESPONSE_CODES, TRANSACTION_TYPES, EventBlock
+from sgf_pipeline.population.customers import SEGMENTS
+from sgf_pipeline.population.filling import card_payments, cash, external_accounts, transfers, usual_entry_mode
 from sgf_pipeline.scenarios.base import Incident, Scenario, StepKind, Vector
 from sgf_pipeline.scenarios.playing import (
     SECOND_US,
     Array,
     assembled,
+    at_home_when_careful,
     between,
     booking_lags,
+    care,
     chosen_sum,
     countries_seen,
+    drawn_towards,
+    gang_machines,
     gang_merchants,
     merchant_country,
+    notes_given,
     offender,
     outside_accounts,
+    own_addresses,
     step_times,
+    usual_amounts,
+    usual_cash,
+    usual_shops,
+    usual_sum,
+    usual_transfers,
     victims,
 )
 
@@ -121,9 +132,8 @@ DEBIT, CREDIT = DIRECTIONS.index("debit"), DIRECTIONS.index("credit")
 PAYMENT_DECLINES = tuple(RESPONSE_CODES.index(word) for word in ("51", "51", "61"))
 PURCHASE_DECLINES = tuple(RESPONSE_CODES.index(word) for word in ("51", "51", "05", "59", "61", "65"))
 
-APPROACHED = 4  # customers for each that pays
+APPROACHED = 12  # customers for each that pays, of whom the richest does; two where nobody is to notice
 GANG_MULES = 4  # of this bank, that a gang runs
-RENT = 0.45  # of a month's income: what people are used to sending at once
 SAVINGS_ACCOUNT = 1  # number of one's own savings account elsewhere, see traffic.habits
 CLAIM_DAYS = 9.0  # after the last row a victim has noticed, at the latest
 
@@ -181,12 +191,13 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     inside = any(kind in BY_MULE for kind in kinds) and population.size > 1
     mules = _mules(incident, min(1 + (case.customers >= 5), population.size - 1)) if inside else np.empty(0, np.int64)
     most = max(step.count for step in case.steps if step.kind in BY_VICTIM or step.kind in BY_CREDENTIALS)
-    robbed = _robbed(case, incident, min(max(case.customers - len(mules), 1), most), mules)
+    careful = care(incident)
+    robbed = _robbed(case, incident, min(max(case.customers - len(mules), 1), most), mules, careful)
     people = np.concatenate([robbed, mules])
     outsiders = outside_accounts(incident, max(case.outsiders, 1))
     home = int(population.country[robbed[0]])
-    moments = step_times(case, incident, int(robbed[0]), frozenset(BY_CREDENTIALS), 1 + incident.difficulty)
-    legs = _legs(case, incident, robbed, mules, len(outsiders))
+    moments = step_times(case, incident, int(robbed[0]), frozenset(BY_CREDENTIALS), 1 + careful)
+    legs = _legs(case, incident, robbed, mules, len(outsiders), careful)
     times = np.concatenate(moments)[[leg.row for leg in legs]]
 
     own = np.array([leg.own for leg in legs])
@@ -213,6 +224,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     partner = people[np.where(receipt, own[leg_of_row], other[leg_of_row])]
     outside = np.array([leg.outsider for leg in legs])[leg_of_row]
     abroad = countries_seen(case, incident, home, len(outsiders))
+    abroad = at_home_when_careful(incident, abroad, home, 0.9 * careful)
     among_us = inner[leg_of_row]
     counterparty = np.where(among_us, population.account[partner], outsiders[outside])
     counterparty = np.where(savings, external_accounts(customers, SAVINGS_ACCOUNT), counterparty)
@@ -222,7 +234,8 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     link[second] = second - 1
 
     by_mule = receipt | np.isin(kind_of_row, BY_MULE)
-    session = _sessions(case, incident, customers, channels, by_mule, np.isin(kind_of_row, BY_CREDENTIALS), home)
+    stolen = np.isin(kind_of_row, BY_CREDENTIALS)
+    session = _sessions(case, incident, customers, channels, by_mule, stolen, home, careful)
     parts = []
     wired = np.flatnonzero(types == TRANSFER)
     if len(wired):
@@ -235,14 +248,20 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
         parts.append((wired, filled))
     bought = np.flatnonzero(types == PURCHASE)
     if len(bought):
-        shops = _shops(case, incident, kind_of_row[bought], home)
+        shops = _shops(case, incident, customers[bought], home, careful)
         endings = population.world.merchant_ending[shops]
+        paid = drawn_towards(amounts[bought], usual_amounts(incident, customers[bought], shops), careful)
+        paid = np.minimum(paid, population.card_limit[customers[bought]])
+        # Whose details are used where he buys himself is not asked for them again.
+        stored = rng.random(len(bought)) < 0.5 * careful
+        entry = np.where(stored, ENTRY_MODES.index("stored_credential"), usual_entry_mode(rng, channels[bought]))
         # One of his cards, the same throughout.
         card = population.card[people] + (rng.random(len(people)) * population.cards[people]).astype(np.int64)
         filled = card_payments(
             population, rng, customers[bought], shops, when[bought],
-            population.world.snap(rng, amounts[bought], endings), channels[bought],
+            population.world.snap(rng, paid, endings), channels[bought],
             card=card[own[leg_of_row[bought]]],
+            entry_mode=entry,
             response_code=response[bought],
             device=session.device[bought], ip=session.ip[bought], ip_country=session.ip_country[bought],
             latitude=session.latitude[bought], longitude=session.longitude[bought],
@@ -251,8 +270,9 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     counted = np.flatnonzero((types != TRANSFER) & (types != PURCHASE))
     if len(counted):
         filled = cash(
-            population, rng, customers[counted], when[counted], amounts[counted], channels[counted], types[counted]
-        )
+            population, rng, customers[counted], when[counted], amounts[counted], channels[counted], types[counted],
+            machines=gang_machines(incident, customers[counted]),
+        )  # fmt: skip
         parts.append((counted, filled))
     return assembled(
         n,
@@ -288,17 +308,20 @@ def _mules(incident: Incident, n: int) -> Array:
     return np.asarray(incident.rng.permutation(run)[:n])
 
 
-def _robbed(case: FraudCase, incident: Incident, n: int, mules: Array) -> Array:
-    """Up to ``n`` victims who are no mules: of four customers approached, the one with most money pays."""
-    approached = victims(incident, APPROACHED * n + len(mules), (case.victim_segment,))
+def _robbed(case: FraudCase, incident: Incident, n: int, mules: Array, careful: float) -> Array:
+    """Up to ``n`` victims who are no mules: of the customers approached, the ones with most money pay."""
+    each = round(APPROACHED - (APPROACHED - 2) * careful)
+    approached = victims(incident, each * n + len(mules), (case.victim_segment,))
     approached = approached[~np.isin(approached, mules)]
     n = min(n, len(approached))
-    rounds = approached[: len(approached) // n * n][: APPROACHED * n].reshape(-1, n)
+    rounds = approached[: len(approached) // n * n][: each * n].reshape(-1, n)
     richest = np.argmax(incident.population.balance[rounds], axis=0)
     return np.asarray(rounds[richest, np.arange(n)])
 
 
-def _legs(case: FraudCase, incident: Incident, robbed: Array, mules: Array, outsiders: int) -> list[_Leg]:
+def _legs(
+    case: FraudCase, incident: Incident, robbed: Array, mules: Array, outsiders: int, careful: float
+) -> list[_Leg]:
     """The movements of a case in order, each covered by what its account holds at that moment.
 
     A loop over legs, since each depends on what the ones before left on the accounts.
@@ -306,7 +329,10 @@ def _legs(case: FraudCase, incident: Incident, robbed: Array, mules: Array, outs
     rng, unit = incident.rng, incident.population.world.unit
     rows = sum(step.count for step in case.steps)
     luck, rounding, refusal, code = rng.random((4, rows)).tolist()
-    purse = _Purse(incident, robbed, mules)
+    # Large round sums strike; who is careful asks for such sums as everybody sends.
+    sums = [usual_sum if hides else chosen_sum for hides in (rng.random(rows) < careful).tolist()]
+    purse = _Purse(incident, robbed, mules, rows, careful)
+    least = int(20 * unit * (1 - 0.75 * careful))
     payees = len(mules) or outsiders
     turns = [0] * len(robbed)
     legs: list[_Leg] = []
@@ -315,14 +341,15 @@ def _legs(case: FraudCase, incident: Incident, robbed: Array, mules: Array, outs
         start = row
         row += step.count
         if step.kind in BY_MULE:
-            paying = purse.holders(step.count)
+            paying = purse.holders(step.count, least)
             payments = Counter(paying)
             for i, mule in zip(range(start, row), paying, strict=False):
                 amount = purse.carried(mule, step, luck[i], payments[mule])
-                amount = chosen_sum(amount, rounding[i], unit)
-                if step.channel == "atm":  # machines give notes, and no more than the card's limit
-                    amount = min(amount, purse.limits[mule]) // (10 * unit) * (10 * unit)
-                if amount >= 20 * unit:
+                if step.kind == "mule_withdrawal":
+                    amount = notes_given(amount, purse.notes[i], purse.limits[mule], careful, step.channel, unit)
+                else:
+                    amount = sums[i](amount, rounding[i], unit)
+                if amount >= min(least, 10 * unit):
                     purse.held[mule] -= amount
                     legs.append(_Leg(i, number, mule, -1, outsiders - 1 - i % outsiders, amount, 0))
             continue
@@ -332,27 +359,27 @@ def _legs(case: FraudCase, incident: Incident, robbed: Array, mules: Array, outs
             victim = (i - start) % len(robbed)
             if step.kind in PURCHASES:
                 amount = purse.bought(victim, step, luck[i])
-                response = _response(refusal[i], code[i], step.kind, incident.difficulty, PURCHASE_DECLINES)
+                response = _response(refusal[i], code[i], step.kind, careful, PURCHASE_DECLINES)
                 legs.append(_Leg(i, number, victim, -1, 0, amount, response))
                 continue
             if step.kind == "savings_in":
-                amount = chosen_sum(purse.saved(victim, step, luck[i]), rounding[i], unit)
+                amount = sums[i](purse.saved(i, victim, step, luck[i]), rounding[i], unit)
                 purse.held[victim] += amount
                 legs.append(_Leg(i, number, victim, -1, 0, amount, 0))
                 continue
             if step.kind in TRIES:
                 amount = purse.tried(victim, step, luck[i])
             else:
-                amount = purse.paid(victim, step, luck[i], whole[victim], payments[victim])
-            amount = max(chosen_sum(amount, rounding[i], unit), unit)
-            if amount < 10 * unit and turns[victim] and step.kind not in TRIES:
+                amount = purse.paid(i, victim, step, luck[i], whole[victim], payments[victim])
+            amount = max(sums[i](amount, rounding[i], unit), unit)
+            if amount < least // 2 and turns[victim] and step.kind not in TRIES:
                 continue  # nothing left that is worth sending
             # The account is changed now and then, when the first one gets known.
             payee = (victim + turns[victim] // 3) % payees
             turns[victim] += 1
             response = 0
             if not len(mules):
-                response = _response(refusal[i], code[i], step.kind, incident.difficulty, PAYMENT_DECLINES)
+                response = _response(refusal[i], code[i], step.kind, careful, PAYMENT_DECLINES)
             if response == 0:
                 purse.held[victim] -= amount
                 if len(mules):
@@ -365,50 +392,55 @@ def _legs(case: FraudCase, incident: Incident, robbed: Array, mules: Array, outs
 class _Purse:
     """What every account of an incident holds, and how much of it a step takes. Accounts are numbered as people."""
 
-    def __init__(self, incident: Incident, robbed: Array, mules: Array) -> None:
+    def __init__(self, incident: Incident, robbed: Array, mules: Array, rows: int, careful: float) -> None:
         population = incident.population
         people = np.concatenate([robbed, mules])
         self.unit = population.world.unit
         self.balance: list[int] = population.balance[people].tolist()
         self.habit: list[int] = population.habit[people].tolist()
-        self.rent: list[float] = (population.income[people] * RENT).tolist()
+        # What the victims might send, and the mules draw, on an ordinary day: one for each row of the case.
+        self.usual: list[float] = usual_transfers(incident, robbed[np.arange(rows) % len(robbed)]).tolist()
+        self.notes: list[float] = usual_cash(incident, rows).tolist()
         self.limits: list[int] = population.card_limit[people].tolist()
         self.robbed = len(robbed)
         # Mules carry on what reached them, not their own money.
         self.held: list[int] = self.balance[: self.robbed] + [0] * len(mules)
-        self.hidden = incident.difficulty
+        self.careful = careful
 
     def tried(self, victim: int, step: CaseStep, luck: float) -> int:
-        """A small payment, drawn towards the victim's own habit by difficulty."""
+        """A small payment, drawn towards the victim's own habit by care."""
         return min(int(self._of_habit(victim, step, luck)), max(self.held[victim] // 2, self.unit))
 
     def bought(self, victim: int, step: CaseStep, luck: float) -> int:
         return max(min(int(self._of_habit(victim, step, luck)), self.limits[victim]), 1)
 
-    def saved(self, victim: int, step: CaseStep, luck: float) -> int:
-        return max(int(self._near_rent(victim, self.balance[victim] * _inside(step, luck))), 10 * self.unit)
+    def saved(self, row: int, victim: int, step: CaseStep, luck: float) -> int:
+        return max(int(self._drawn(row, self.balance[victim] * _inside(step, luck))), 10 * self.unit)
 
-    def paid(self, victim: int, step: CaseStep, luck: float, whole: int, payments: int) -> int:
+    def paid(self, row: int, victim: int, step: CaseStep, luck: float, whole: int, payments: int) -> int:
         """A share of what the account held before the step, never more than is left."""
-        amount = self._near_rent(victim, whole * min(_inside(step, luck), 0.97 / payments))
+        amount = self._drawn(row, whole * min(_inside(step, luck), 0.97 / payments))
         return max(min(int(amount), int(0.98 * self.held[victim])), 0)
 
     def carried(self, mule: int, step: CaseStep, luck: float, payments: int) -> int:
         return int(self.held[mule] * min(_inside(step, luck), 0.97 if payments == 1 else 1.5 / payments))
 
-    def holders(self, count: int) -> list[int]:
+    def holders(self, count: int, least: int) -> list[int]:
         """Which mule makes each of ``count`` movements: those with money, the fullest account first."""
         mules = range(self.robbed, len(self.held))
-        full = sorted((mule for mule in mules if self.held[mule] >= 20 * self.unit), key=lambda mule: -self.held[mule])
+        full = sorted((mule for mule in mules if self.held[mule] >= least), key=lambda mule: -self.held[mule])
         return [full[i % len(full)] for i in range(count)] if full else []
 
-    def _near_rent(self, victim: int, amount: float) -> float:
-        """An amount drawn by difficulty towards what the victim is used to sending at once."""
-        pull = 0.4 * self.hidden
-        return float(max(amount, 1.0) ** (1 - pull) * self.rent[victim] ** pull)
+    def _drawn(self, row: int, amount: float) -> float:
+        """An amount drawn by care towards what the victim is used to sending at once.
+
+        Less than other sums are: who talks a victim into paying wants all that he has.
+        """
+        share = self.careful**1.3
+        return float(max(amount, 1.0) ** (1 - share) * self.usual[row] ** share)
 
     def _of_habit(self, victim: int, step: CaseStep, luck: float) -> float:
-        return self.habit[victim] * float(_inside(step, luck) ** (1 - 0.6 * self.hidden))
+        return self.habit[victim] * float(_inside(step, luck) ** (1 - 0.6 * self.careful))
 
 
 def _inside(step: CaseStep, luck: float) -> float:
@@ -416,9 +448,9 @@ def _inside(step: CaseStep, luck: float) -> float:
     return float(step.low * (step.high / step.low) ** luck)
 
 
-def _response(refusal: float, luck: float, kind: str, difficulty: float, codes: tuple[int, ...]) -> int:
+def _response(refusal: float, luck: float, kind: str, careful: float, codes: tuple[int, ...]) -> int:
     """The response code: the victim's own payments are seldom stopped, those of strangers more often."""
-    stopped = 0.16 - 0.08 * difficulty if kind in BY_CREDENTIALS else 0.035
+    stopped = 0.16 - 0.10 * careful if kind in BY_CREDENTIALS else 0.035
     return codes[int(luck * len(codes))] if refusal < stopped else 0
 
 
@@ -434,44 +466,51 @@ class _Sessions:
 
 
 def _sessions(
-    case: FraudCase, incident: Incident, customers: Array, channels: Array, by_mule: Array, stolen: Array, home: int
-) -> _Sessions:
+    case: FraudCase, incident: Incident, customers: Array, channels: Array, by_mule: Array, stolen: Array, home: int,
+    careful: float,
+) -> _Sessions:  # fmt: skip
     """The customer's own device and address, or the offender's: with stolen credentials, and on accounts he runs.
 
     Where the victim was made to install remote control, stolen credentials are used from his own device.
     """
     rng, population = incident.rng, incident.population
     device = population.device[customers]
-    # People are out with their phones half of the time, as everybody is.
-    out = rng.random(len(customers)) < np.where(channels == CHANNELS.index("mobile"), 0.55, 0.1)
-    ip = np.where(out, customers * ADDRESSES_PER_CUSTOMER + 1, population.ip[customers])
+    ip = own_addresses(incident, customers, channels)
     ip_country = population.country[customers]
     gang = offender(case, incident, home)
-    strange = stolen & (rng.random() < 1 - 0.35 * incident.difficulty)
-    strange = np.where(by_mule, rng.random(len(customers)) < 0.6 - 0.3 * incident.difficulty, strange)
+    countries = at_home_when_careful(incident, gang.address_country, home, careful)
+    strange = stolen & (rng.random() < 1 - 0.6 * careful)
+    strange = np.where(by_mule, rng.random(len(customers)) < 0.6 - 0.4 * careful, strange)
     if len(gang.devices):
         device = np.where(strange, gang.devices[rng.integers(0, len(gang.devices), len(customers))], device)
     if len(gang.addresses):
         used = rng.integers(0, len(gang.addresses), len(customers))
         ip = np.where(strange, gang.addresses[used], ip)
-        ip_country = np.where(strange, gang.address_country[used], ip_country)
+        ip_country = np.where(strange, countries[used], ip_country)
+    # A careful thief says where his victim lives.
+    far = strange & (rng.random(len(customers)) > careful)
     return _Sessions(
         device=device,
         ip=ip,
         ip_country=ip_country,
-        latitude=np.where(strange, gang.latitude, population.latitude[customers]),
-        longitude=np.where(strange, gang.longitude, population.longitude[customers]),
+        latitude=np.where(far, gang.latitude, population.latitude[customers]),
+        longitude=np.where(far, gang.longitude, population.longitude[customers]),
     )
 
 
-def _shops(case: FraudCase, incident: Incident, kinds: Array, home: int) -> Array:
-    """Merchant positions: the gang's fake shops or the sellers of its codes, and whatever is easily sold on."""
+def _shops(case: FraudCase, incident: Incident, customers: Array, home: int, careful: float) -> Array:
+    """Merchant positions: the gang's fake shops or the sellers of its codes, and whatever is easily sold on.
+
+    With care, more and more of it is bought where these customers buy anyway.
+    """
     rng = incident.rng
     country = merchant_country(case, incident, home)
     few = gang_merchants(
         incident, min(max(case.outsiders, 1), 4), online=True, mcc=case.merchant_category, country=country
     )
-    return np.asarray(few[(rng.random(len(kinds)) ** 1.7 * len(few)).astype(np.int64)])
+    gang = few[(rng.random(len(customers)) ** 1.7 * len(few)).astype(np.int64)]
+    usual = usual_shops(incident, customers, np.ones(len(customers), dtype=bool))
+    return np.asarray(np.where(rng.random(len(customers)) < 0.8 * careful, usual, gang))
 
 
 def _known_after(rng: np.random.Generator, when: Array, kinds: list[str]) -> Array:

@@ -11,24 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgf_pipeline.domain.randomness import rng
-from sgf_pipeline.population.customers import BLOCK, SEGMENTS, Population
-from sgf_pipeline.population.filling import company_accounts, external_accounts
+from sgf_pipeline.population.customers import ADDRESSES_PER_CUSTOMER, BLOCK, SEGMENTS, Population
+from sgf_pipeline.population.filling import companies, external_accounts
+from sgf_pipeline.population.places import COUNTRY_CODES
 
 Array = NDArray[Any]
 
 LOCAL_FAVOURITES = 8
 ONLINE_FAVOURITES = 4
 SUBSCRIPTIONS = 3
-EMPLOYERS = 4000  # a country
-UTILITIES = 60  # a country
-
-# Trades that sell by the month: telecoms, streaming, media, software, boxes, fitness.
-SUBSCRIPTION_MCCS = ("4814", "4899", "5815", "5817", "5818", "5968", "7997")
-
 # By segment: who is paid on this account, and who pays rent or a mortgage from it. Chosen, with the share of large
 # transfers, to keep the skew of ln(amount) over all rows below 0.6; no source.
-_PAID = (0.45, 0.78, 0.80, 0.84, 0.60)
+_PAID = (0.34, 0.59, 0.61, 0.65, 0.48)
 _RENTS = (0.40, 0.52, 0.50, 0.26, 0.36)
+
+
+# Days of the month on which wages are paid, each as likely. Common practice as we know it, no statistics.
+_PAYDAYS_ELSEWHERE = (25, 26, 27, 28, 29, 31, 1, 15)
+_PAYDAYS = {
+    "BR": (5, 5, 5, 6, 30, 20),
+    "CH": (25, 25, 25, 26, 24, 28),
+    "GB": (31, 31, 31, 28, 25, 15),
+    "IN": (31, 31, 30, 28, 5, 7),
+    "JP": (25, 25, 25, 25, 20, 15, 10),
+    "KR": (25, 25, 10, 21, 31, 15),
+    "PL": (10, 10, 28, 31, 31, 1),
+    "US": (15, 31, 15, 31, 1, 25),
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,6 @@ class Habits:
     item_minute: Array  # local minutes after midnight
     item_account: Array  # counterparty key, -1 for subscriptions
     item_merchant: Array  # merchant position, -1 for the others
-    subscription_burst: Array  # bool: several subscriptions, all charged on one day
 
 
 # Columns of the standing items, in order.
@@ -99,37 +107,31 @@ def habits(population: Population, number: int) -> Habits:
         np.where(main & (luck() < 0.14), savings, 0),
         np.where(main & (luck() < 0.10), support * unit, 0),
     ]
-    pool = np.flatnonzero(np.isin(world.merchant_mcc, SUBSCRIPTION_MCCS) & world.merchant_online & world.merchant_home)
-    if not len(pool):
-        pool = world.pool(online=True)[0]
-    # Subscriptions gather at a few large providers, more than popularity among all purchases would say.
-    weight = np.cumsum(world.merchant_popularity[pool] ** 1.6)
-    services = pool[np.searchsorted(weight / weight[-1], luck(SUBSCRIPTIONS), side="right").clip(0, len(pool) - 1)]
+    pool, popularity = world.subscription_sellers
+    services = pool[np.searchsorted(popularity, luck(SUBSCRIPTIONS), side="right").clip(0, len(pool) - 1)]
     price = np.maximum(np.rint(world.merchant_price[services] * (0.8 + 0.4 * luck(SUBSCRIPTIONS)) / unit), 1)
-    fees = price.astype(np.int64) * unit - np.where(luck(SUBSCRIPTIONS) < 0.5, unit // 100, 0)
+    fees = price.astype(np.int64) * unit - np.where(luck(SUBSCRIPTIONS) < 0.35, unit // 100, 0)
     wanted = luck(SUBSCRIPTIONS) < np.minimum(0.75, activity / 30)[:, None]
     payday = np.where(
         segment == SEGMENTS.index("senior"),
         1 + (luck() * 3).astype(int),
-        np.array([25, 26, 27, 28, 29, 31, 1, 15])[(luck() * 8).astype(int)],
+        _payday(country, luck()),
     )
-    burst = luck() < 0.04
     day_luck = luck(len(ITEMS))
     days = 1 + (day_luck * 28).astype(np.int64)
     days[:, 0], days[:, 1] = payday, payday % 28 + 1
     days[:, 2] = 1 + (day_luck[:, 2] * 5).astype(np.int64)
-    # Some take all their subscriptions at once, and so pay them on one day.
-    days[:, -SUBSCRIPTIONS:] = np.where(burst[:, None], days[:, -1:], days[:, -SUBSCRIPTIONS:])
     # Banks book during their working day; subscriptions are charged at any hour of the day.
     minutes = 330 + (luck(len(ITEMS)) * 690).astype(np.int64)
     minutes[:, -SUBSCRIPTIONS:] = 300 + (luck(SUBSCRIPTIONS) * 1100).astype(np.int64)
+    household = population.ip[here] // ADDRESSES_PER_CUSTOMER
     nobody = np.full(n, -1)
     accounts = [
-        company_accounts(country, (EMPLOYERS * luck() ** 2).astype(np.int64)),
-        company_accounts(country, (EMPLOYERS * luck() ** 2).astype(np.int64)),
-        external_accounts(customers, 0),
-        company_accounts(country, EMPLOYERS + (UTILITIES * luck() ** 2).astype(np.int64)),
-        company_accounts(country, EMPLOYERS + (UTILITIES * luck() ** 2).astype(np.int64)),
+        companies("employer", country, luck()),
+        companies("employer", country, luck()),
+        np.where(luck() < 0.35, companies("landlord", country, luck()), external_accounts(household, 0)),
+        companies("utility", country, luck()),
+        companies("utility", country, luck()),
         external_accounts(customers, 1),
         external_accounts(customers, 2),
         *[nobody] * SUBSCRIPTIONS,
@@ -140,7 +142,7 @@ def habits(population: Population, number: int) -> Habits:
         first=first,
         local_favourites=local_favourites,
         online_favourites=online_favourites,
-        loyalty=0.77 + 0.22 * luck(),
+        loyalty=0.84 + 0.15 * luck(),
         online=online,
         laptop=luck() < 0.5,
         item_amount=np.concatenate([np.stack(amounts, axis=1), np.where(wanted, fees, 0)], axis=1),
@@ -148,8 +150,17 @@ def habits(population: Population, number: int) -> Habits:
         item_minute=minutes,
         item_account=np.stack(accounts, axis=1),
         item_merchant=merchants,
-        subscription_burst=burst & (wanted.sum(axis=1) > 1),
     )
+
+
+def _payday(country: Array, luck: Array) -> Array:
+    """The day of the month on which wages are paid, by country (its index); the 31st is the last day of any month."""
+    days = np.empty(len(country), dtype=np.int64)
+    for index in np.unique(country):
+        usual = np.array(_PAYDAYS.get(COUNTRY_CODES[index], _PAYDAYS_ELSEWHERE))
+        rows = country == index
+        days[rows] = usual[(luck[rows] * len(usual)).astype(np.int64)]
+    return days
 
 
 def _normal(luck: Array) -> Array:

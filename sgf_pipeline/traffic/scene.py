@@ -1,6 +1,7 @@
-"""What the drawing of one block looks at, and the list in which it collects rows.
+"""What the drawing of one block looks at, and the lists in which it collects rows.
 
-Belongs here: the block's customers with their habits and episodes (a journey, a new phone, a day of gifts).
+Belongs here: the block's customers with their habits and what might happen to them (``Episodes``), rows on their way
+(``Visits``) and finished ones (``Parts``). Does not belong here: which episodes take place (``hard_negatives``).
 """
 
 from dataclasses import dataclass
@@ -20,33 +21,33 @@ Array = NDArray[Any]
 
 NEVER = np.iinfo(np.int64).max // 2
 
-JOURNEYS = 0.045  # a customer and 30 days
 JOURNEY_DAYS = (2.0, 9.0)
-NEW_DEVICES = 0.06  # a customer and 30 days
-NEW_DEVICE_DAYS = 4  # for which a device counts as new
-SPREES = 0.018  # a customer and 30 days
-SPREE_US = 5 * 3600 * 1_000_000
-SALES = 12  # merchants a shard with a sale day
+FURNISHING_DAYS = 3
+LUCK = ("travel", "new_device", "shared_device", "gift_spree", "young_account")
 
 
 @dataclass(frozen=True)
 class Episodes:
-    """Unusual stretches of the block's customers: µs UTC, ``NEVER`` where there is none."""
+    """What may happen to each of the block's ``n`` customers; moments are µs UTC.
 
-    journey_start: Array  # (k, n)
+    They are candidates: as many take place, those of the least ``luck`` first, as the share of hard negatives asks for.
+    """
+
+    journey_start: Array  # (k, n): one in every two months or part of them
     journey_end: Array
     journey_city: Array
-    device_start: Array  # (n,)
-    spree_start: Array  # (k, n)
+    device_start: Array  # (n,): a new phone
+    spree_start: Array  # (n,): a day of gifts
+    furnishing_day: Array  # (n,): the day (since 1970-01-01) on which the holder of a young account starts to spend
+    luck: Array  # (kinds, n) in [0, 1): of journeys, telephones, tablets, gifts and furnishing, in the order of LUCK
 
-    def journey(self, who: Array, times: Array) -> tuple[Array, Array]:
-        """(whether the customer is abroad at that moment, the city he is then in)."""
-        away, city = np.zeros(len(who), dtype=bool), np.zeros(len(who), dtype=np.int64)
-        for start, end, where in zip(self.journey_start, self.journey_end, self.journey_city, strict=True):
-            there = (times >= start[who]) & (times < end[who])
-            city[there] = where[who[there]]
-            away |= there
-        return away, city
+
+@dataclass(frozen=True)
+class Sales:
+    """The shops of a shard that have a sale: merchant positions, and on which day (since 1970-01-01)."""
+
+    shops: Array
+    days: Array
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ class Scene:
     population: Population
     habits: Habits
     episodes: Episodes
-    sale_day: Array  # of each merchant position: days since 1970-01-01, -1 where there is none
+    sales: Sales
     start_us: int
     end_us: int
+    phone_since: Array  # (n,): since when each customer has had a new phone, ``NEVER`` where he keeps his old one
 
     @property
     def size(self) -> int:
@@ -75,9 +77,35 @@ class Scene:
 
     def times(self, random: np.random.Generator, who: Array, luck: Array, rhythm: int | Array) -> Array:
         """Moments in the period that follow a rhythm at the customers' homes; see ``rhythm.moments``."""
-        names, zone = self.population.zones
+        regions, region = self.population.regions
         rhythms = np.broadcast_to(rhythm, who.shape)
-        return moments(random, luck, rhythms, self.own(zone)[who], names, self.start_us, self.end_us)
+        return moments(random, luck, rhythms, self.own(region)[who], regions, self.start_us, self.end_us)
+
+
+@dataclass
+class Visits:
+    """Rows that are to be made: equally long columns."""
+
+    who: Array  # customer of the block
+    times: Array  # µs UTC
+    luck: Array  # place in the period, in [0, 1)
+    online: Array  # whether he shops online
+    mood: Array  # of ln(amount)
+    claim: Array  # which kind of hard negative it is (index into HARD_NEGATIVES), -1 for none
+    place: Array  # on a journey: the city where he is; at a sale: which one (index into ``Scene.sales``)
+
+    def __len__(self) -> int:
+        return len(self.who)
+
+    def take(self, rows: Array) -> "Visits":
+        """The rows at the given positions."""
+        return Visits(**{name: column[rows] for name, column in vars(self).items()})
+
+    @classmethod
+    def ordinary(cls, who: Array, times: Array, luck: Array, online: Array, mood: Array) -> "Visits":
+        """Rows of which none is a hard negative."""
+        n = len(who)
+        return cls(who, times, luck, online, mood, np.full(n, -1), np.zeros(n, dtype=np.int64))
 
 
 class Parts:
@@ -110,61 +138,53 @@ class Parts:
         return joined
 
 
-def sale_days(random: np.random.Generator, population: Population, start_us: int, end_us: int) -> Array:
-    """Each merchant's sale day inside the period (days since 1970-01-01, UTC), -1 for nearly all.
+def sales(random: np.random.Generator, population: Population, number: int, start_us: int, end_us: int) -> Sales:
+    """``number`` sales on whole days of the period, half of them online; none where the period has no whole day.
 
-    Drawn for a whole shard, so that its customers meet at the same shops. Periods without a whole day have none.
+    Drawn for a whole shard, so that its customers meet at the same shops.
     """
-    days = np.full(len(population.world.merchant_key), -1, dtype=np.int64)
     first, last = -(-start_us // DAY_US), end_us // DAY_US
-    if first < last:
-        shops = population.world.pick_merchants(random, SALES)
-        days[shops] = random.integers(first, last, SALES)
-    return days
+    if first >= last:
+        return Sales(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    world = population.world
+    online = world.pick_merchants(random, (number + 1) // 2, online=True)
+    # Where many customers live: a sale is for those who can walk there.
+    cities = population.city[random.integers(0, population.size, number // 2)]
+    return Sales(
+        np.concatenate([online, world.pick_in_city(random, cities)]),
+        random.integers(first, last, (number + 1) // 2 + number // 2),
+    )
 
 
 def episodes(
     random: np.random.Generator, population: Population, habits: Habits, start_us: int, end_us: int
 ) -> Episodes:
-    """Draw the episodes of a block: one chance of each kind in every two months or part of them."""
+    """Draw the episodes of a block."""
     n = len(habits.online)
+    here = slice(habits.first, habits.first + n)
     days = (end_us - start_us) / DAY_US
-    chances = max(1, round(days / 60))
-    months = days / 30 / chances
 
     def somewhere(shape: tuple[int, ...], before_us: float | Array = 0) -> Array:
         return (start_us - before_us + random.random(shape) * (end_us - start_us + before_us)).astype(np.int64)
 
-    shape = (chances, n)
+    shape = (max(1, round(days / 60)), n)
     length = random.uniform(*JOURNEY_DAYS, shape) * DAY_US
-    start = np.where(random.random(shape) < JOURNEYS * months, somewhere(shape, length), NEVER)
+    start = somewhere(shape, length)
     targets = population.world.destinations()
-    country = population.country[habits.first : habits.first + n]
     city = targets[(random.random(shape) * len(targets)).astype(np.int64)]
     # Who would travel within his own country goes to the next destination abroad instead.
     for _ in range(2):
-        at_home = population.world.city_country[city] == country
+        at_home = population.world.city_country[city] == population.country[here]
         following = targets[(np.searchsorted(targets, city) + 2) % len(targets)]
         city = np.where(at_home, following, city)
-    names, zone = population.zones
-    sprees = np.stack(
-        [
-            moments(
-                random,
-                random.random(n),
-                np.full(n, SHOPS),
-                zone[habits.first : habits.first + n],
-                names,
-                start_us,
-                end_us,
-            )
-            for _ in range(chances)
-        ]
-    )
+    regions, region = population.regions
+    first_day, last_day = -(-start_us // DAY_US), end_us // DAY_US - FURNISHING_DAYS
     return Episodes(
         journey_start=start,
         journey_end=start + length.astype(np.int64),
         journey_city=city,
-        device_start=np.where(random.random(n) < min(0.5, NEW_DEVICES * days / 30), somewhere((n,)), NEVER),
-        spree_start=np.where(random.random(shape) < SPREES * months, sprees, NEVER),
+        device_start=somewhere((n,)),
+        spree_start=moments(random, random.random(n), np.full(n, SHOPS), region[here], regions, start_us, end_us),
+        furnishing_day=(random.integers(first_day, last_day + 1, n) if first_day <= last_day else np.full(n, NEVER)),
+        luck=random.random((len(LUCK), n)),
     )

@@ -20,16 +20,16 @@ from sgf_pipeline.training.corpus import Corpus, build_corpus
 
 log = logging.getLogger(__name__)
 
-BASE_STEPS = 2400
+BASE_STEPS = 3000
 # The more rules a scenario has, the longer its adapter learns: the base alone nearly knows the first three.
 ADAPTER_STEPS: dict[ScenarioName, int] = {
-    "card_testing": 200,
-    "money_laundering": 200,
-    "phishing": 200,
-    "account_takeover": 500,
-    "identity_theft": 500,
-    "merchant_fraud": 800,
-    "chargeback_fraud": 800,
+    "card_testing": 300,
+    "money_laundering": 400,
+    "phishing": 300,
+    "account_takeover": 900,
+    "identity_theft": 1000,
+    "merchant_fraud": 1000,
+    "chargeback_fraud": 1800,
 }
 EVALUATION_SEED = 2025  # apart from the training seed: briefs and draws of the evaluation
 

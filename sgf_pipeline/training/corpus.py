@@ -29,7 +29,7 @@ from sgf_pipeline.training.archetypes.base import LEVELS, Archetype, Book, Extra
 CASES_PER_CELL = 4
 HELD_OUT = 20  # one cell in so many is never trained on
 MAX_ROWS = 64  # of all steps together; longer cases would fill whole shards
-MAX_STEPS = 12
+MAX_STEPS = 9  # a case may have 12: a small model does not count, and would pass what its longest examples have
 TRIES = 40
 
 SIBLINGS = {
@@ -41,7 +41,7 @@ SIBLINGS = {
     "pos": "pos",
 }
 SPLIT = {"low": 0.2, "medium": 0.4, "high": 0.55}  # how often a step is cut in two with a pause between
-INSERT = {"low": 0.55, "medium": 0.65, "high": 0.75}  # how often one of the book's extra steps is slipped in
+INSERT = {"low": 0.6, "medium": 0.7, "high": 0.8}  # how often one of the book's extra steps is slipped in
 MAX_INSERTS = 3
 RETURNS = ("refund", "chargeback")  # money that comes back takes the way it went: their channel never switches
 SWITCH = {"low": 0.1, "medium": 0.2, "high": 0.3}  # how often a step goes over the sibling channel
@@ -231,7 +231,7 @@ def _meant(word: str, brief: CaseBrief, draw: np.random.Generator) -> str:
 def _times(moves: Iterable[Move], durations: Range, draw: np.random.Generator) -> list[dict[str, Any]]:
     """Waits and spans, in the archetype's proportions, scaled so that the whole takes a time of the brief's tempo."""
     timed = [
-        (move, (move.wait if place else 0) * math.exp(draw.normal(0, 0.9)), move.span * math.exp(draw.normal(0, 0.9)))
+        (move, (move.wait if place else 0) * math.exp(draw.normal(0, 1.0)), move.span * math.exp(draw.normal(0, 1.0)))
         for place, move in enumerate(moves)
     ]
     target = math.exp(draw.uniform(math.log(durations[0] * 1.3), math.log(durations[1] * 0.8)))

@@ -1,5 +1,6 @@
 """The door of every batch: what a request accepts, refuses and counts."""
 
+import hashlib
 import json
 from decimal import Decimal
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from sgf_pipeline.domain.errors import InvalidRequestError
 from sgf_pipeline.domain.money import round_half_up, split_largest_remainder, unit_amount
-from sgf_pipeline.domain.request import GenerationRequest, parse_request
+from sgf_pipeline.domain.request import GenerationRequest, canonical_json, parse_request
 from sgf_pipeline.domain.scenario_names import SCENARIO_NAMES
 
 CONTENT = {
@@ -34,6 +35,8 @@ def parse(**changes: object) -> GenerationRequest:
         ({"fraud_ratio": float("nan")}, ["fraud_ratio"]),
         ({"count": 0}, ["count", "0"]),
         ({"count": 2.5}, ["count", "2.5"]),
+        ({"hard_negative_share": 0.21}, ["hard_negative_share", "0.21"]),
+        ({"hard_negative_share": -0.01}, ["hard_negative_share", "-0.01"]),
         ({"scenarios": ["shoplifting"]}, ["shoplifting", "card_testing"]),
         ({"scenarios": []}, ["scenarios"]),
         ({"currency": "XYZ"}, ["XYZ", "EUR"]),
@@ -79,7 +82,10 @@ def test_delivery_never_changes_the_content_hash():
     assert quiet.content.content_sha == parse().content.content_sha
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"count": 50_001}, {"difficulty": 0.6}, {"tenant": "other"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"count": 50_001}, {"difficulty": 0.6}, {"tenant": "other"}, {"hard_negative_share": 0.0}],
+)
 def test_every_field_of_the_content_changes_the_hash(change):
     """Guards against a field that is left out of the hash: two datasets would then claim to be one."""
     assert parse(**change).content.content_sha != parse().content.content_sha
@@ -93,6 +99,15 @@ def test_a_record_reads_back_and_an_edited_one_is_refused():
     edited["content"]["count"] = 10
     with pytest.raises(InvalidRequestError, match="content_sha"):
         GenerationRequest.from_record(json.dumps(edited))
+
+
+def test_a_record_from_before_a_field_existed_reads_back_as_its_default():
+    """Guards against batches that can no longer be resumed because the request has learnt a new field."""
+    record = json.loads(parse().record())
+    del record["content"]["hard_negative_share"]
+    record["content_sha"] = hashlib.sha256(canonical_json(record["content"]).encode()).hexdigest()
+    assert GenerationRequest.from_record(json.dumps(record)) == parse()
+    assert parse(hard_negative_share=0.015).content.content_sha == parse().content.content_sha
 
 
 def test_population_seed_follows_the_seed():

@@ -51,6 +51,3 @@ def breaking_off(table: pa.Table) -> RowStream:
 def streamed(table: pa.Table) -> RowStream:
     """The table in small batches."""
     return table_stream(pa.Table.from_batches(table.to_batches(max_chunksize=777)))
-
-
-

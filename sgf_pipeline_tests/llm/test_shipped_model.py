@@ -35,10 +35,10 @@ def texts(backend: PeftBackend, asked: list[Prompt]) -> list[str]:
     return [completion.text for completion in backend.complete(asked)]
 
 
-# 98 % is the aim for every scenario (figures of 500 answers in the model card). Two fall short until the model is
-# trained longer; an invalid answer is asked for again, so that costs time, never a wrong case. 200 answers scatter by
-# about a point, hence 96 % here for those that reach the aim by little.
-VALID = {"card_testing": 0.98, "money_laundering": 0.98, "merchant_fraud": 0.94, "chargeback_fraud": 0.85}
+# 98 % is the aim for every scenario (figures of 500 answers in the model card); chargeback_fraud falls short of it. An
+# invalid answer is asked for again, so that costs time, never a wrong case. 200 answers scatter by about a point, hence
+# 96 % here where the aim is reached by little.
+VALID = {"card_testing": 0.98, "phishing": 0.97, "chargeback_fraud": 0.93}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -88,3 +88,13 @@ def test_accounts_elsewhere_do_not_collide(people: Population) -> None:
     firms = filling.company_accounts(np.array([0, 242]), np.array([0, (1 << 20) - 1]))
     assert own.max() < firms.min()
     assert firms.max() < filling.OFFENDER_ACCOUNTS
+
+
+def test_companies_of_different_trades_are_different() -> None:
+    """Guards: a landlord who is also a power company, or an employer whom nobody shares."""
+    luck, here = np.random.default_rng(1).random(5000), np.zeros(5000, dtype=np.int64)
+    found = {trade: filling.companies(trade, here, luck) for trade in filling.COMPANIES}
+    assert len(np.unique(np.concatenate([np.unique(keys) for keys in found.values()]))) == sum(
+        len(np.unique(keys)) for keys in found.values()
+    )
+    assert np.mean(found["employer"][:200, None] == found["employer"][None, 200:400], axis=1).astype(bool).mean() > 0.3

@@ -54,6 +54,26 @@ def test_prices_fit_every_currency(currency: str) -> None:
     assert the_world.amounts(np.random.default_rng(2), shops).min() > 0
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_large_shop_sets_the_price_endings_of_its_country(seed: int) -> None:
+    """Guards: a tenth of all prices on .99 with one seed and a fifth with the next, as the largest shops fall."""
+    the_world = world(seed, ("FR",), "EUR")
+    shops = the_world.pick_merchants(np.random.default_rng(1), 40_000)
+    endings = np.bincount(the_world.merchant_ending[shops], minlength=6) / len(shops)
+    assert 0.20 < endings[WHOLE] < 0.26
+    assert 0.05 < endings[NINETY_NINE] < 0.09
+
+
+def test_prices_follow_the_level_of_the_country() -> None:
+    """Guards: a Swiss and an Indian basket at one price in euros."""
+    median = {
+        currency: np.median(world(7, (country,), currency).merchant_price) / 10**digits / UNITS_PER_EUR[currency]
+        for country, currency, digits in (("FR", "EUR", 2), ("IN", "INR", 2), ("CH", "CHF", 2), ("JP", "JPY", 0))
+    }
+    assert median["INR"] < 0.5 * median["EUR"] < 0.5 * median["CHF"]
+    assert median["JPY"] < median["EUR"]
+
+
 def test_price_endings_are_kept() -> None:
     """Guards: a price habit that never reaches the amounts."""
     the_world = world(7, ("FR",), "EUR")

@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from sgf_pipeline.domain import events
 from sgf_pipeline.domain.cases import FraudCase
 from sgf_pipeline.domain.events import EventBlock
 from sgf_pipeline.domain.randomness import rng
+from sgf_pipeline.domain.request import RequestContent
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.population.customers import Population, population
 from sgf_pipeline.population.places import COUNTRY_CODES
 from sgf_pipeline.population.world import world
 from sgf_pipeline.scenarios.base import Incident
+from sgf_pipeline.simulation import simulate
 
 DAY_US = 86_400_000_000
 START_DAY = 20_089  # 2025-01-01
@@ -267,6 +270,25 @@ def incident(
         period_end_us=START_US + 31 * DAY_US,
         difficulty=difficulty,
     )
+
+
+def kept_to_habit(name: ScenarioName, played: list[FraudCase], difficulty: float, column: str) -> float:
+    """The share of fraud rows whose customer also has honest rows with the same value of ``column``.
+
+    Of whole shards, with their traffic; rows without a value do not count.
+    """
+    content = RequestContent.model_validate(
+        {
+            "count": 8_000, "fraud_ratio": 0.1, "scenarios": (name,), "currency": "EUR", "countries": ("FR",),
+            "seed": 4, "start_date": "2025-01-01T00:00:00Z", "end_date": "2025-01-31T23:59:59Z",
+            "difficulty": difficulty,
+        }
+    )  # fmt: skip
+    table = pa.Table.from_batches(list(simulate(content, name, played))).select(["customer", column, "is_fraud"])
+    frame = table.to_pandas().dropna(subset=[column])
+    pairs = pd.Series(list(zip(frame["customer"], frame[column], strict=True)))
+    fraud = frame["is_fraud"].to_numpy()
+    return float(pairs[fraud].isin(set(pairs[~fraud])).mean())
 
 
 def exported(blocks: list[tuple[FraudCase, EventBlock]], population: Population | None = None) -> pd.DataFrame:

@@ -175,6 +175,25 @@ def test_amounts_approach_what_the_shop_usually_takes_with_difficulty() -> None:
     assert 0.8 < middle[1.0] < 1.5
 
 
+def test_the_more_difficult_the_more_is_bought_where_and_how_everybody_buys() -> None:
+    """Guards the dial: blunt claims keep to the plan's channel and shops, hidden ones spread as honest purchases do."""
+    at_a_counter, shops = [], []
+    for difficulty in (0.0, 0.5, 1.0):
+        blocks = played(cases.disputing("resale_of_disputed_goods", customers=1), 60, difficulty)
+        bought = [block["is_fraud"] & (block["case_step"] == 0) for block in blocks]
+        counter = [block["channel"][own] == CHANNELS.index("pos") for block, own in zip(blocks, bought, strict=True)]
+        at_a_counter.append(float(np.mean(np.concatenate(counter))))
+        shops.append(
+            float(
+                np.mean([len(set(block["merchant"][own].tolist())) for block, own in zip(blocks, bought, strict=True)])
+            )
+        )
+    assert at_a_counter == sorted(at_a_counter)
+    assert at_a_counter[0] == 0
+    assert 0.3 < at_a_counter[-1] < 0.7
+    assert shops == sorted(shops)
+
+
 def test_a_subscription_costs_the_same_each_time() -> None:
     """Guards the contract: one shop charges one customer one fee, from the card it has stored."""
     repeated = 0

@@ -54,7 +54,7 @@ def test_quiet_building_is_no_fraud_and_comes_before_everything_that_is() -> Non
         assert block["time"][~fraud].max() < block["time"][fraud].min()
         assert np.all(block["label_delay_s"][~fraud] == -1)
         assert block["time"][fraud].min() - block["time"][~fraud].min() > 5 * DAY_US
-        assert block["time"][fraud].max() - block["time"][fraud].min() < 5 * DAY_US
+        assert block["time"][fraud].max() - block["time"][fraud].min() < 8 * DAY_US
 
 
 def test_the_bust_out_is_larger_and_faster_than_the_quiet_life() -> None:
@@ -70,8 +70,8 @@ def test_the_bust_out_is_larger_and_faster_than_the_quiet_life() -> None:
     assert np.median(faster) > 3
 
 
-@pytest.mark.parametrize("difficulty", [0.0, 0.5])
-def test_the_line_is_taken_near_to_its_end_and_never_beyond(difficulty: float) -> None:
+@pytest.mark.parametrize(("difficulty", "least"), [(0.0, 0.6), (0.5, 0.1), (1.0, 0.02)])
+def test_the_line_is_never_exceeded_and_the_hasty_take_it_near_to_its_end(difficulty: float, least: float) -> None:
     """Guards the limit: the sum that leaves is what the bank granted, however the plan's shares add up."""
     people = cases.people("identity_theft")
     shares = []
@@ -79,10 +79,9 @@ def test_the_line_is_taken_near_to_its_end_and_never_beyond(difficulty: float) -
         customer = block["customer"][0]
         limit = people.card_limit[customer]
         line = limit + min(people.balance[customer], limit) / 2
-        modest = min(1.0, 25 * people.habit[customer] / line)
-        shares.append(taken(block) / max(line * modest**difficulty, 100 * people.world.unit))
+        shares.append(taken(block) / max(line, 100 * people.world.unit))
     assert max(shares) < 1.1  # price endings round a little up
-    assert np.median(shares) > 0.6
+    assert np.median(shares) > least
 
 
 def test_what_is_beyond_the_line_or_the_card_is_refused_with_its_own_code() -> None:
@@ -99,16 +98,30 @@ def test_what_is_beyond_the_line_or_the_card_is_refused_with_its_own_code() -> N
     assert any(RESPONSE_CODES.index("61") in block["response_code"] for block in eager)
 
 
-def test_accounts_are_young_but_not_the_youngest_alone() -> None:
-    """Guards both sides: thieves sit on young accounts, among more honest ones of that age than there are thieves."""
+def test_the_hasty_sit_on_young_accounts_and_the_patient_on_older_ones() -> None:
+    """Guards both sides: thieves sit on young accounts, among more honest ones of that age than there are thieves, and
+    age tells the less the more difficult the batch is.
+    """
     people = cases.people("identity_theft")
     age = people.age_days(np.arange(people.size), np.full(people.size, cases.START_US))
-    used = {int(customer) for block in played(n=40) for customer in block["customer"]}
-    assert len(used) >= 30  # incidents seldom meet on one account
-    assert max(age[list(used)]) <= np.quantile(age, 0.18)
-    assert max(age[list(used)]) > 2 * np.quantile(age, 0.04)
-    honest = np.flatnonzero(age <= max(age[list(used)]))
-    assert len(set(honest.tolist()) - used) > 3 * len(used)
+    middles = []
+    for difficulty in (0.0, 1.0):
+        used = {int(customer) for block in played(n=40, difficulty=difficulty) for customer in block["customer"]}
+        assert len(used) >= 30  # incidents seldom meet on one account
+        honest = np.flatnonzero(age <= max(age[list(used)]))
+        assert len(set(honest.tolist()) - used) > 3 * len(used)
+        middles.append(float(np.mean(age <= np.median(age[list(used)]))))
+    assert 0.08 < middles[0] < 0.2
+    assert 0.25 < middles[1] < 0.5
+
+
+def test_difficulty_keeps_to_the_devices_and_shops_of_the_account() -> None:
+    """Guards the dial: more of the bust-out on devices and in shops that the account has used quietly."""
+    for column in ("device", "merchant"):
+        shares = [cases.kept_to_habit("identity_theft", [CASE], difficulty, column) for difficulty in (0.0, 0.5, 1.0)]
+        assert shares[0] < shares[1] < shares[2], column
+        assert shares[0] + 0.1 < shares[2], column
+        assert shares[2] < 0.99, column
 
 
 def test_difficulty_hides_the_bust_out_in_the_habits_of_the_account() -> None:

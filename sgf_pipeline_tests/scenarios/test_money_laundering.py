@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sgf_pipeline.domain.cases import FraudCase
-from sgf_pipeline.domain.events import DIRECTIONS, EXTERNAL_BASE, EventBlock
+from sgf_pipeline.domain.events import ACTOR_BASE, DIRECTIONS, EXTERNAL_BASE, EventBlock
 from sgf_pipeline.scenarios import SCENARIOS
 from sgf_pipeline_tests.scenarios import cases
 
@@ -124,7 +124,7 @@ def test_scatter_gather_meets_again_on_one_account() -> None:
 
 def test_a_mule_chain_hands_on_and_each_link_keeps_some() -> None:
     """Guards the chain: mule after mule, each sum a little smaller than the one before."""
-    for block in played(cases.laundering("mule_chain")):
+    for block in played(cases.laundering("mule_chain"), difficulty=0.0):
         edges = inner_edges(block)
         assert [target for _, target in edges[:-1]] == [source for source, _ in edges[1:]]
         assert len({account for edge in edges for account in edge}) == len(edges) + 1
@@ -174,17 +174,36 @@ def test_investigations_take_weeks_to_months() -> None:
 
 
 def test_geography_and_difficulty_move_the_other_side_abroad() -> None:
-    """Guards the countries: a domestic scheme stays at home, a remote one mostly does not."""
+    """Guards the countries: a domestic scheme stays at home, a remote one does not, unless it hides."""
     home = set(np.unique(cases.people("money_laundering").country).tolist())
     shares = {}
-    for geography in ("domestic", "remote"):
-        blocks = played(cases.laundering("fan_in", geography=geography), 20)
+    for geography, difficulty in (("domestic", 0.0), ("remote", 0.0), ("remote", 1.0)):
+        blocks = played(cases.laundering("fan_in", geography=geography), 20, difficulty)
         seen = np.concatenate(
             [block["counterparty_country"][block["counterparty"] >= EXTERNAL_BASE] for block in blocks]
         )
-        shares[geography] = np.mean([country in home for country in seen.tolist()])
-    assert shares["domestic"] == 1
-    assert shares["remote"] < 0.6
+        shares[geography, difficulty] = np.mean([country in home for country in seen.tolist()])
+    assert shares["domestic", 0.0] == 1
+    assert shares["remote", 0.0] < 0.5
+    assert shares["remote", 1.0] > 0.8
+
+
+def test_the_more_difficult_the_more_a_scheme_looks_like_ordinary_money() -> None:
+    """Guards the dial: blunt schemes move thousands at once from strange devices, hidden ones what everybody moves."""
+    people = cases.people("money_laundering")
+    amounts, strange = [], []
+    for difficulty in (0.0, 0.5, 1.0):
+        blocks = [
+            block for vector in ("fan_in", "mule_chain") for block in played(cases.laundering(vector), 25, difficulty)
+        ]
+        sent = [block["amount"][block["counterparty"] >= 0] / people.world.eur for block in blocks]
+        devices = np.concatenate([block["device"][block["device"] >= 0] for block in blocks])
+        amounts.append(float(np.median(np.concatenate(sent))))
+        strange.append(float(np.mean(devices >= ACTOR_BASE)))
+    assert amounts[0] > 1500 > amounts[1] > 2 * amounts[2]
+    assert 30 < amounts[2] < 400
+    assert strange[0] > 0.5 > 0.3 > strange[2]
+    assert strange == sorted(strange, reverse=True)
 
 
 @pytest.mark.parametrize("vector", VECTORS)

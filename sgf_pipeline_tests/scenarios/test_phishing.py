@@ -125,6 +125,30 @@ def test_the_average_transfer_is_above_2000_euros_and_shrinks_to_habit_with_diff
     assert large[0.0] > 1.2 * large[0.5] > 1.2 * large[1.0]
 
 
+def test_the_more_difficult_the_more_a_robbery_looks_like_the_victims_own_doing() -> None:
+    """Guards the dial: blunt thieves send fortunes abroad on devices of theirs, hidden ones send as the victim does."""
+    people = cases.people("phishing")
+    case = cases.phishing("smishing_credentials", geography="remote")
+    dear, strange, abroad = [], [], []
+    for difficulty in (0.0, 0.5, 1.0):
+        blocks = played(case, 60, difficulty)
+        ratios, devices, countries = [], [], []
+        for block in blocks:
+            large = kinds(case, block) == "credential_transfer"
+            ratios.append(block["amount"][large] / people.income[block["customer"][large]])
+            seen = block["device"] >= 0
+            devices.append(block["device"][seen] >= ACTOR_BASE)
+            sent = block["counterparty"] >= 0
+            countries.append(block["counterparty_country"][sent] != people.country[block["customer"][sent]])
+        dear.append(float(np.median(np.concatenate(ratios))))
+        strange.append(float(np.mean(np.concatenate(devices))))
+        abroad.append(float(np.mean(np.concatenate(countries))))
+    for figures, blunt, hidden in ((dear, 0.4, 0.12), (strange, 0.9, 0.6), (abroad, 0.6, 0.45)):
+        assert figures == sorted(figures, reverse=True)
+        assert figures[0] > blunt
+        assert figures[-1] < hidden
+
+
 def test_no_victim_sends_more_than_he_holds() -> None:
     """Guards the balance: payments come out of what the account held, savings that were moved in included."""
     people = cases.people("phishing")

@@ -1,6 +1,5 @@
 """The walk of account takeover."""
 
-from collections import Counter
 from typing import Any
 
 from sgf_pipeline.explain.walks.base import Row, Walk, lapse, money_sum, other_accounts
@@ -13,9 +12,9 @@ CASH = "cash_withdrawal"
 class AccountTakeover(Walk):
     """What an incident of account takeover has shown so far. Money is summed as decimals."""
 
-    def __init__(self, totals: Counter[str]) -> None:
-        super().__init__(totals)
-        self.moves = totals.total()
+    def __init__(self, frauds: list[Row]) -> None:
+        super().__init__(frauds)
+        self.haul = float(money_sum([r for r in frauds if r["direction"] == "debit" and r["response_code"] == "00"]))
         self.rows: list[Row] = []
 
     def step(self, row: Row) -> dict[str, Any]:
@@ -28,13 +27,16 @@ class AccountTakeover(Walk):
             "vector": row["vector"],
             "what": row["step_kind"],
             "move": len(self.rows),
-            "moves": self.moves,
+            "moves": len(self.frauds),
+            "haul": self.haul,
+            "age": row["account_age_days"],
             "amount": row["amount"],
             "response_code": row["response_code"],
             "elapsed": lapse(row["event_us"] - self.rows[0]["event_us"]),
             "taken": float(money_sum(given)),
             "declined": len(asked) - len(given),
             "merchant": row["merchant_name"],
+            "cash_point": row["merchant_name"],
             "merchants": len({r["merchant_id"] for r in shops if r["merchant_id"] is not None}),
             "devices": len({r["device_id"] for r in asked if r["device_id"] is not None}),
             "addresses": len({r["ip_address"] for r in asked if r["ip_address"] is not None}),

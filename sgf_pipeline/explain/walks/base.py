@@ -4,7 +4,6 @@ Belongs here: the type of a walk and the few reckonings that several walks need.
 """
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -14,14 +13,14 @@ Row = dict[str, Any]
 
 
 class Walk(ABC):
-    """One incident, walked through in time order. ``totals`` counts its fraud rows by step kind.
+    """One incident, walked through in time order. ``frauds`` are its fraud rows, all of them.
 
     ``pass_by`` is called for its rows that are no fraud, ``step`` for its fraud rows; ``step`` returns every value
-    that the evidence of that row may name, with ``fact``. ``seen`` holds the identifiers of all rows up to now.
+    that the evidence of that row may name, with ``fact``.
     """
 
-    def __init__(self, totals: Counter[str]) -> None:
-        self.seen: set[str] = set()
+    def __init__(self, frauds: list[Row]) -> None:
+        self.frauds = frauds
 
     def pass_by(self, row: Row) -> None:  # noqa: B027 - most scenarios have no such rows
         """Take note of a row that is no fraud."""
@@ -43,13 +42,24 @@ def lapse(microseconds: int) -> dict[str, Any]:
     return {"value": seconds // 86_400, "unit": "days"}
 
 
+def money(amount: float, currency: str) -> Decimal:
+    """An exported amount, exact."""
+    return Decimal(str(amount)).quantize(Decimal(1).scaleb(-minor_digits(currency)))
+
+
 def money_sum(rows: list[Row]) -> Decimal:
-    return sum(
-        (Decimal(str(row["amount"])).quantize(Decimal(1).scaleb(-minor_digits(row["currency"]))) for row in rows),
-        Decimal(0),
-    )
+    return sum((row["money"] for row in rows), Decimal(0))
+
+
+def approved(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row["response_code"] == "00"]
+
+
+def different(rows: list[Row], column: str) -> int:
+    """How many values the rows show in the column; null is none."""
+    return len({row[column] for row in rows if row[column] is not None})
 
 
 def other_accounts(rows: list[Row]) -> int:
     """Different accounts on the other side."""
-    return len({row["counterparty_account_id"] for row in rows if row["counterparty_account_id"] is not None})
+    return different(rows, "counterparty_account_id")

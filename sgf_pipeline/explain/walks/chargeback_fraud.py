@@ -1,17 +1,15 @@
 """The walk of chargeback fraud."""
 
-from collections import Counter
 from typing import Any
 
-from sgf_pipeline.explain.walks.base import Row, Walk, lapse, money_sum
+from sgf_pipeline.explain.walks.base import Row, Walk, different, lapse, money_sum
 
 
 class ChargebackFraud(Walk):
     """What an incident of chargeback fraud has shown so far. Money is summed as decimals."""
 
-    def __init__(self, totals: Counter[str]) -> None:
-        super().__init__(totals)
-        self.purchases = totals.total()
+    def __init__(self, frauds: list[Row]) -> None:
+        super().__init__(frauds)
         self.bought: list[Row] = []
         self.refunded: list[Row] = []
         self.charged_back: list[Row] = []
@@ -29,14 +27,20 @@ class ChargebackFraud(Walk):
             "fact": "purchase" if len(self.bought) > 1 else "first_purchase",
             "vector": row["vector"],
             "purchase": len(self.bought),
-            "purchases": self.purchases,
+            "purchases": len(self.frauds),
+            "whole": float(money_sum(self.frauds)),
+            "age": row["account_age_days"],
             "amount": row["amount"],
             "merchant": row["merchant_name"],
             "elapsed": lapse(row["event_us"] - self.bought[0]["event_us"]),
             "spent": float(money_sum(self.bought)),
-            "merchants": len({one["merchant_id"] for one in self.bought}),
-            "cards": len({one["card_id"] for one in self.bought}),
+            "largest": max(one["amount"] for one in self.bought),
+            "merchants": different(self.bought, "merchant_id"),
+            "cards": different(self.bought, "card_id"),
         }
+        if len(self.bought) == 1:
+            return known
+        known["since_last"] = lapse(row["event_us"] - self.bought[-2]["event_us"])
         if self.last_back is None:
             return known
         return known | {

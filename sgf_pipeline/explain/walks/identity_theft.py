@@ -1,17 +1,16 @@
 """The walk of identity theft."""
 
-from collections import Counter
 from typing import Any
 
-from sgf_pipeline.explain.walks.base import Row, Walk, lapse, money_sum
+from sgf_pipeline.explain.walks.base import Row, Walk, approved, different, lapse, money_sum
 
 
 class IdentityTheft(Walk):
     """What an incident of identity theft has shown so far. Money is summed as decimals."""
 
-    def __init__(self, totals: Counter[str]) -> None:
-        super().__init__(totals)
-        self.movements = totals.total()
+    def __init__(self, frauds: list[Row]) -> None:
+        super().__init__(frauds)
+        self.haul = float(money_sum([r for r in approved(frauds) if r["step_kind"] != "false_repayment"]))
         self.paid_quietly: list[Row] = []
         self.rows: list[Row] = []
 
@@ -28,15 +27,21 @@ class IdentityTheft(Walk):
             "response_code": row["response_code"],
             "amount": row["amount"],
             "merchant": row["merchant_name"],
+            "cash_point": row["merchant_name"],
             "country": row["counterparty_country"],
             "row": len(self.rows),
-            "rows": self.movements,
-            "accounts": len({r["account_id"] for r in self.rows}),
+            "rows_in_all": len(self.frauds),
+            "haul": self.haul,
+            "age": row["account_age_days"],
+            "accounts": different(self.rows, "account_id"),
             "elapsed": lapse(row["event_us"] - self.rows[0]["event_us"]),
-            "taken": float(money_sum([r for r in out if r["response_code"] == "00"])),
-            "refused": sum(1 for r in out if r["response_code"] != "00"),
+            "taken": float(money_sum(approved(out))),
+            "largest_taken": max((r["amount"] for r in approved(out)), default=0.0),
+            "refused": len(out) - len(approved(out)),
             "repaid": float(money_sum([r for r in self.rows if r["step_kind"] == "false_repayment"])),
         }
+        if len(self.rows) > 1:
+            known["since_last"] = lapse(row["event_us"] - self.rows[-2]["event_us"])
         if row["step_kind"] == "false_repayment":
             return {**known, "fact": "false_repayment" if len(self.rows) > 1 else "unseen_taking"}
         if len(self.rows) > 1:
@@ -48,6 +53,7 @@ class IdentityTheft(Walk):
             **known,
             "fact": "turn",
             "quiet_payments": len(self.paid_quietly),
+            "quiet_spent": float(money_sum(self.paid_quietly)),
             "largest_quiet": max(r["amount"] for r in self.paid_quietly),
             "quiet_time": lapse(row["event_us"] - self.paid_quietly[0]["event_us"]),
         }

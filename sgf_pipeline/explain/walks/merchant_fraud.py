@@ -1,9 +1,8 @@
 """The walk of merchant fraud."""
 
-from collections import Counter
 from typing import Any
 
-from sgf_pipeline.explain.walks.base import Row, Walk, lapse, money_sum
+from sgf_pipeline.explain.walks.base import Row, Walk, approved, different, lapse, money_sum
 
 # What each kind of charge is told as when it stands alone, and when an earlier row of its card is exported.
 _ALONE = {"undelivered_order": "order", "laundered_sale": "laundered"}
@@ -19,10 +18,10 @@ _FOLLOWING = {
 class MerchantFraud(Walk):
     """What an incident of merchant fraud has shown so far, genuine sales included."""
 
-    def __init__(self, totals: Counter[str]) -> None:
-        super().__init__(totals)
-        self.charges = totals.total()
-        self.refunds = totals["self_refund"]
+    def __init__(self, frauds: list[Row]) -> None:
+        super().__init__(frauds)
+        self.refunds = sum(1 for row in frauds if row["step_kind"] == "self_refund")
+        self.haul = float(money_sum([row for row in approved(frauds) if row["direction"] == "debit"]))
         self.false: list[Row] = []
         self.genuine: list[Row] = []
 
@@ -37,16 +36,20 @@ class MerchantFraud(Walk):
         known: dict[str, Any] = {
             "vector": row["vector"],
             "charge": len(self.false),
-            "charges": self.charges,
+            "charges": len(self.frauds),
+            "haul": self.haul,
             "merchant": row["merchant_name"],
             "amount": row["amount"],
             "response_code": row["response_code"],
             "elapsed": lapse(row["event_us"] - self.false[0]["event_us"]),
-            "cards": len({r["card_id"] for r in self.false if r["card_id"] is not None}),
-            "taken": float(money_sum([r for r in debits if r["response_code"] == "00"])),
+            "cards": different(self.false, "card_id"),
+            "taken": float(money_sum(approved(debits))),
+            "declined": len(debits) - len(approved(debits)),
             "largest": max((r["amount"] for r in debits), default=0.0),
             "on_card": len(earlier) + 1,
         }
+        if len(self.false) > 1:
+            known["since_last"] = lapse(row["event_us"] - self.false[-2]["event_us"])
         kind = row["step_kind"]
         if kind in ("sham_sale", "self_refund"):
             return known | self._within_the_circle(row, earlier)
@@ -57,8 +60,10 @@ class MerchantFraud(Walk):
             alike = bought
         if kind in _FOLLOWING and alike:
             last = max(alike, key=lambda r: r["event_us"])
-            known |= {"fact": _FOLLOWING[kind], "since": lapse(row["event_us"] - last["event_us"])}
-            return known if kind == "repeated_charge" else known | {"genuine": last["amount"]}
+            since = lapse(row["event_us"] - last["event_us"])
+            if kind == "repeated_charge":
+                return known | {"fact": "repeated", "since_same": since}
+            return known | {"fact": _FOLLOWING[kind], "since_genuine": since, "genuine": last["amount"]}
         return known | {"fact": "opening" if len(self.false) == 1 else _ALONE.get(kind, "charge")}
 
     def _within_the_circle(self, row: Row, earlier: list[Row]) -> dict[str, Any]:
@@ -77,5 +82,5 @@ class MerchantFraud(Walk):
             "refund": len(back),
             "refunds": self.refunds,
             "refunded": float(money_sum([r for r in back if r["card_id"] == row["card_id"]])),
-            "since": lapse(row["event_us"] - sold[-1]["event_us"]),
+            "since_sale": lapse(row["event_us"] - sold[-1]["event_us"]),
         }

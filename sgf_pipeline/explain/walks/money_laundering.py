@@ -1,31 +1,32 @@
 """The walk of money laundering."""
 
-from collections import Counter
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from sgf_pipeline.explain.walks.base import Row, Walk, lapse, money_sum, other_accounts
+from sgf_pipeline.explain.walks.base import Row, Walk, approved, different, lapse, money_sum, other_accounts
 
 
 class MoneyLaundering(Walk):
     """What an incident of money laundering has shown so far. Money is summed as decimals."""
 
-    def __init__(self, totals: Counter[str]) -> None:
-        super().__init__(totals)
-        self.legs = totals.total()
+    def __init__(self, frauds: list[Row]) -> None:
+        super().__init__(frauds)
+        self.scheme_accounts = different(frauds, "account_id")
         self.rows: list[Row] = []
 
     def step(self, row: Row) -> dict[str, Any]:
         self.rows.append(row)
         own = [r for r in self.rows if r["account_id"] == row["account_id"]]
-        credits = [r for r in own if r["direction"] == "credit" and r["response_code"] == "00"]
-        debits = [r for r in own if r["direction"] == "debit" and r["response_code"] == "00"]
+        credits = approved([r for r in own if r["direction"] == "credit"])
+        debits = approved([r for r in own if r["direction"] == "debit"])
         cash = [r for r in own if r["step_kind"] == "cash_deposit"]
         came_in, went_out = money_sum(credits), money_sum(debits)
         known: dict[str, Any] = {
             "vector": row["vector"],
             "leg": len(self.rows),
-            "legs": self.legs,
+            "legs": len(self.frauds),
+            "scheme_accounts": self.scheme_accounts,
+            "age": row["account_age_days"],
             "amount": row["amount"],
             "elapsed": lapse(row["event_us"] - self.rows[0]["event_us"]),
             "country": row["counterparty_country"],
@@ -33,10 +34,12 @@ class MoneyLaundering(Walk):
             "largest": max((r["amount"] for r in cash), default=0.0),
             "senders": other_accounts(credits),
             "receivers": other_accounts(debits),
-            "accounts": len({r["account_id"] for r in self.rows}),
+            "accounts": different(self.rows, "account_id"),
             "came_in": float(came_in),
             "went_out": float(went_out),
         }
+        if len(self.rows) > 1:
+            known["since_last"] = lapse(row["event_us"] - self.rows[-2]["event_us"])
         kind = row["step_kind"]
         if row["direction"] == "debit":
             if came_in <= 0:

@@ -1,10 +1,9 @@
 """The walk of phishing."""
 
-from collections import Counter
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from sgf_pipeline.explain.walks.base import Row, Walk, lapse, money_sum, other_accounts
+from sgf_pipeline.explain.walks.base import Row, Walk, approved, different, lapse, money_sum, other_accounts
 
 _BY_VICTIM = {"victim_try", "victim_payment"}
 _BY_STRANGER = {"credential_try", "credential_transfer", "credential_purchase"}
@@ -14,9 +13,9 @@ _BY_MULE = {"mule_transfer": "sent_on", "mule_withdrawal": "cash_out"}
 class Phishing(Walk):
     """What an incident of phishing has shown so far. Money is summed as decimals."""
 
-    def __init__(self, totals: Counter[str]) -> None:
-        super().__init__(totals)
-        self.legs = totals.total()
+    def __init__(self, frauds: list[Row]) -> None:
+        super().__init__(frauds)
+        self.losses = _paying(approved(frauds))
         self.rows: list[Row] = []
         self.savings: list[Row] = []
 
@@ -29,7 +28,8 @@ class Phishing(Walk):
         known: dict[str, Any] = {
             "vector": row["vector"],
             "leg": len(self.rows),
-            "legs": self.legs,
+            "legs": len(self.frauds),
+            "age": row["account_age_days"],
             "amount": row["amount"],
             "country": row["counterparty_country"],
             "response_code": row["response_code"],
@@ -62,18 +62,21 @@ class Phishing(Walk):
         }
 
     def _of_victim(self, row: Row, own: list[Row]) -> dict[str, Any]:
-        paid = [r for r in own if r["direction"] == "debit" and r["step_kind"] not in _BY_MULE]
+        paid = _paying(own)
         strangers = [r for r in self.rows if r["step_kind"] in _BY_STRANGER and r["direction"] == "debit"]
         saved = [r for r in self.savings if r["account_id"] == row["account_id"]]
         known: dict[str, Any] = {
             "payment": len(paid),
-            "paid": float(money_sum([r for r in paid if r["response_code"] == "00"])),
+            "paid": float(money_sum(approved(paid))),
+            "loss": float(money_sum([r for r in self.losses if r["account_id"] == row["account_id"]])),
             "first_amount": paid[0]["amount"],
             "elapsed": lapse(row["event_us"] - paid[0]["event_us"]),
             "payees": other_accounts(paid),
-            "merchants": len({r["merchant_id"] for r in paid if r["merchant_id"] is not None}),
-            "robbed": len({r["account_id"] for r in strangers}),
+            "merchants": different(paid, "merchant_id"),
+            "robbed": different(strangers, "account_id"),
         }
+        if len(paid) > 1:
+            known["since_last"] = lapse(row["event_us"] - paid[-2]["event_us"])
         if saved:
             known["brought_in"] = float(money_sum(saved))
             known["since_funds"] = lapse(row["event_us"] - saved[-1]["event_us"])
@@ -85,3 +88,8 @@ class Phishing(Walk):
         if row["step_kind"] in _BY_VICTIM:
             return "funded_payment" if funded else "first_payment" if alone else "payment"
         return "first_theft" if alone else "theft"
+
+
+def _paying(rows: list[Row]) -> list[Row]:
+    """What leaves the accounts of victims."""
+    return [row for row in rows if row["direction"] == "debit" and row["step_kind"] not in _BY_MULE]

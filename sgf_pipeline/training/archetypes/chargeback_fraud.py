@@ -476,7 +476,7 @@ BOOK = Book(
         "merchant_refund": (0.1, 1.0),
         "dispute": (0.2, 1.0),
     },
-    durations={"burst": (21_600, 43_200), "steady": (43_200, 79_200), "slow": (79_200, 129_600)},
+    durations={"burst": (21_600, 43_200), "steady": (43_200, 72_000), "slow": (66_000, 124_000)},
     scale={"student": 0.9, "family": 1.0, "professional": 1.15, "senior": 1.0, "young_account": 1.05},
     scaled=("goods_purchase", "digital_purchase", "travel_purchase", "family_purchase"),
     phrases=PHRASES,

@@ -1,0 +1,343 @@
+"""The shortcut audit: can fraud be found by a rule that learns nothing about behaviour?
+
+Belongs here: the lines of the audit, their limits and verdicts. What a rule may look at is in
+``sgf_pipeline.quality.shortcut_columns``, how the best one is found in ``sgf_pipeline.quality.shortcut_rules``. Does
+not belong here: detectors that learn (gradient boosting), or whether legitimate traffic is realistic.
+``docs/audit.md`` explains the method to users.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from sgf_pipeline.domain.randomness import rng
+from sgf_pipeline.domain.schema import CLEAN_SCHEMA
+from sgf_pipeline.quality.shortcut_columns import Bools, Ints, Observed, encoded
+from sgf_pipeline.quality.shortcut_rules import Grading, Rule, Rules, Trees, clustered_variance, quantile
+
+Status = Literal["passed", "failed", "reported", "not assessed"]
+
+STRUCTURE = ("row order", "microseconds", "id shape", "null pattern", "decimals")
+SEPARABILITY = ("one-column recall", "one-column AUC", "depth-2 tree recall", "depth-2 tree AUC")
+SHARED = ("device_id", "ip_address", "merchant_id", "counterparty_account_id")
+POOLED = "pooled"
+
+STRUCTURE_AUC = 0.6
+RECALL = 0.5
+POOLED_AUC = 0.85
+CARD_TESTING_AUC = 0.95
+ONE_ENTITY_SHARE = 0.25
+SEPARABLE_BELOW = 0.5  # below this difficulty, separability is reported, not judged
+FRAUDS_NEEDED = 200
+LEGITIMATE_NEEDED = 5_000
+INCIDENTS_NEEDED = 5
+# Under this many customers one customer's things are a tenth of all rows or more, whoever is defrauded: that fraud
+# names few of them, or that their few identifiers differ from the others', says nothing about the generator.
+CUSTOMERS_NEEDED = 10
+# Above this many legitimate rows, whole customers are drawn until there are as many.
+LEGITIMATE_ENOUGH = 20_000
+_WAYS_TO_CONCENTRATE = 6  # three entities, by rows and by incidents
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the audit: the best rule of one kind that was found, and what is thought of it.
+
+    ``estimate`` is what ``limit`` limits (``measure`` names it); ``bound`` is its one-sided 95 % confidence limit on
+    the lenient side, over all columns tried together. A line fails only where the bound is past the limit.
+    ``also`` names the other columns whose estimate is past the limit. Shares and AUCs lie in 0..1.
+    """
+
+    name: str
+    scenario: str
+    status: Status
+    rule: str
+    measure: str = ""
+    estimate: float | None = None
+    bound: float | None = None
+    limit: float | None = None
+    recall: float | None = None
+    false_positive_rate: float | None = None
+    auc: float | None = None
+    also: tuple[str, ...] = ()
+    why: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """False only for a failed line: what is not assessed or only reported stops nothing."""
+        return self.status != "failed"
+
+    def __str__(self) -> str:
+        figures = ""
+        if self.estimate is not None:
+            figures = f" [{self.measure} {self.estimate:.3f}"
+            figures += f", 95 % bound {self.bound:.3f}" if self.bound is not None else ""
+            figures += f", limit {self.limit:g}]" if self.limit is not None else "]"
+        also = f"; also {', '.join(self.also)}" if self.also else ""
+        why = f" ({self.why})" if self.why else ""
+        return f"{self.scenario}, {self.name}: {self.status}: {self.rule}{figures}{also}{why}"
+
+
+def audit(rows: pa.Table | pd.DataFrame, scenario: str, difficulty: float, *, seed: int = 0) -> list[Finding]:
+    """Audit the clean rows (``CLEAN_SCHEMA``, in file order) of one shard.
+
+    ``seed`` draws the customers where the shard is too large to look at whole. Every check of the list is answered,
+    if only by "not assessed".
+    """
+    table = _table(rows)
+    why = _too_small(table)
+    names = (*STRUCTURE, *SEPARABILITY, "concentration")
+    if why:
+        return [Finding(name, scenario, "not assessed", "", why=why) for name in names]
+    table, shard, sampled = _sample(table, np.zeros(table.num_rows, dtype=np.int64), seed)
+    search = _Search(Observed(table, shard), scenario, difficulty, sampled)
+    auc_limit = CARD_TESTING_AUC if scenario == "card_testing" else None
+    return [*search.structure(), *search.separability(RECALL, auc_limit), _concentration(table, scenario)]
+
+
+def audit_batch(shards: Mapping[str, pa.Table | pd.DataFrame], difficulty: float, *, seed: int = 0) -> list[Finding]:
+    """Audit what is judged on a whole batch: pooled separability, and entities shared by customers.
+
+    ``shards`` maps scenario to that shard's clean rows.
+    """
+    tables = [_table(rows) for rows in shards.values()]
+    table = pa.concat_tables(tables)
+    numbers = np.repeat(np.arange(len(tables)), [part.num_rows for part in tables])
+    why = _too_small(table)
+    if why:
+        separability = [Finding(name, POOLED, "not assessed", "", why=why) for name in SEPARABILITY]
+    else:
+        some, shard, sampled = _sample(table, numbers, seed)
+        search = _Search(Observed(some, shard), POOLED, difficulty, sampled)
+        separability = search.separability(None, POOLED_AUC)
+    return [*separability, *(_sharing(table, numbers, name) for name in SHARED)]
+
+
+def _table(rows: pa.Table | pd.DataFrame) -> pa.Table:
+    if isinstance(rows, pd.DataFrame):
+        rows = pa.Table.from_pandas(rows[CLEAN_SCHEMA.names], CLEAN_SCHEMA, preserve_index=False)
+    return rows
+
+
+def _too_small(table: pa.Table) -> str:
+    """Why nothing can be said about the rows; empty if something can."""
+    fraud = _frauds(table)
+    frauds = int(fraud.sum())
+    legitimate = table.num_rows - frauds
+    if frauds < FRAUDS_NEEDED:
+        return f"{frauds} frauds, at least {FRAUDS_NEEDED} are needed"
+    if legitimate < LEGITIMATE_NEEDED:
+        return f"{legitimate} legitimate rows, at least {LEGITIMATE_NEEDED} are needed"
+    incidents = len(np.unique(np.asarray(table.column("incident").fill_null(-1))[fraud]))
+    if incidents < INCIDENTS_NEEDED:
+        return f"frauds of {incidents} incidents, at least {INCIDENTS_NEEDED} are needed"
+    return ""
+
+
+def _too_few_customers(customers: int) -> str:
+    """Why nothing can be said about customers' things; empty if something can."""
+    if customers >= CUSTOMERS_NEEDED:
+        return ""
+    return f"{customers} customer{'s' if customers > 1 else ''} with rows, at least {CUSTOMERS_NEEDED} are needed"
+
+
+def _of_transaction(column: str) -> bool:
+    return "transaction_id" in column
+
+
+def _frauds(table: pa.Table) -> Bools:
+    return np.asarray(table.column("is_fraud"))
+
+
+def _sample(table: pa.Table, shard: Ints, seed: int) -> tuple[pa.Table, Ints, str]:
+    """All frauds and legitimate rows of customers drawn by the seed; with a word about it where rows were left out."""
+    legitimate = ~_frauds(table)
+    if np.count_nonzero(legitimate) <= LEGITIMATE_ENOUGH:
+        return table, shard, ""
+    customer = encoded(table, "customer_id")[0]
+    sizes = np.bincount(customer[legitimate], minlength=int(customer.max()) + 1)
+    drawn = rng(seed, "shortcut audit").permutation(len(sizes))
+    wanted = np.zeros(len(sizes), dtype=bool)
+    wanted[drawn[: int(np.searchsorted(np.cumsum(sizes[drawn]), LEGITIMATE_ENOUGH)) + 1]] = True
+    kept = np.flatnonzero(~legitimate | wanted[customer])
+    note = f"legitimate rows of {wanted.sum():,} of {len(sizes):,} customers, drawn by seed {seed}"
+    return table.take(pa.array(kept)), shard[kept], note
+
+
+class _Search:
+    """Looks for the best rules in the rows of one shard (or of a pooled batch), and judges them."""
+
+    def __init__(self, seen: Observed, scenario: str, difficulty: float, note: str) -> None:
+        self._seen = seen
+        self._rules = Rules(seen)
+        self._scenario = scenario
+        self._judged = difficulty >= SEPARABLE_BELOW
+        self._note = note
+
+    def structure(self) -> list[Finding]:
+        columns = [column for column in self._seen.columns if column.kind in STRUCTURE]
+        values = self._seen.values
+        few = _too_few_customers(len(np.unique(self._seen.customer)))
+        if few:
+            columns = [column for column in columns if column.kind != "id shape" or _of_transaction(column.name)]
+            values = [some for some in values if some.kind != "id shape" or _of_transaction(some.names[0])]
+        tried = len(columns) + sum(len(some.names) for some in values)
+        lines = []
+        for name in STRUCTURE:
+            gradings = [
+                grading
+                for column in columns
+                if column.kind == name
+                for grading in self._rules.look_at(column, flagging=False)[0]
+            ]
+            for some in values:
+                if some.kind == name:
+                    gradings += self._rules.look_at_values(some, STRUCTURE_AUC)
+            line = self._auc_line(name, gradings, STRUCTURE_AUC, tried, judged=True)
+            if few and name == "id shape" and line.passed:
+                why = f"{few} to look at the identifiers of entities; those of transactions show nothing"
+                line = Finding(name, self._scenario, "not assessed", "", why=why)
+            lines.append(line)
+        return lines
+
+    def separability(self, recall_limit: float | None, auc_limit: float | None) -> list[Finding]:
+        columns = [column for column in self._seen.columns if column.kind in ("row", "entity")]
+        gradings: list[Grading] = []
+        rules: list[Rule] = []
+        for column in columns:
+            some_gradings, some_rules = self._rules.look_at(column, flagging=True)
+            gradings += some_gradings
+            rules += some_rules
+        trees = Trees(self._seen, columns, self._rules.allowed)
+        tried, judged = len(columns), self._judged
+        return [
+            self._recall_line("one-column recall", rules, recall_limit, tried),
+            self._auc_line("one-column AUC", gradings, auc_limit, tried, judged=judged),
+            self._recall_line("depth-2 tree recall", [trees.rule()], recall_limit, tried),
+            self._auc_line("depth-2 tree AUC", [trees.grading(self._rules.weight)], auc_limit, tried, judged=judged),
+        ]
+
+    def _auc_line(
+        self, name: str, gradings: list[Grading], limit: float | None, tried: int, *, judged: bool
+    ) -> Finding:
+        if not gradings:
+            return Finding(name, self._scenario, "passed", "no column of this kind varies", limit=limit)
+        gradings = sorted(gradings, key=lambda grading: -grading.auc)
+        suspects = [grading for grading in gradings if limit is not None and grading.auc > limit] or gradings[:1]
+        bounds = [self._rules.auc_bound(grading, tried) for grading in suspects]
+        bound, worst = max(zip(bounds, suspects, strict=True), key=lambda pair: pair[0])
+        return Finding(
+            name,
+            self._scenario,
+            _status(bound, limit, judged=judged),
+            f"{worst.text} orders rows with AUC {worst.auc:.3f} within (transaction_type, channel)",
+            measure="AUC",
+            estimate=worst.auc,
+            bound=bound,
+            limit=limit,
+            auc=worst.auc,
+            also=_also([grading.column.name for grading in suspects], worst.column.name),
+            why=self._note,
+        )
+
+    def _recall_line(self, name: str, rules: list[Rule], limit: float | None, tried: int) -> Finding:
+        rules = sorted(rules, key=lambda rule: -rule.recall)
+        suspects = [rule for rule in rules if limit is not None and rule.recall > limit] or rules[:1]
+        bounds = [self._rules.recall_bound(rule, tried) for rule in suspects]
+        bound, worst = max(zip(bounds, suspects, strict=True), key=lambda pair: pair[0])
+        return Finding(
+            name,
+            self._scenario,
+            _status(bound, limit, judged=self._judged),
+            f"{worst.text()} finds {worst.recall:.0%} of fraud at {worst.false_positive_rate:.2%} false positives",
+            measure="recall",
+            estimate=worst.recall,
+            bound=bound,
+            limit=limit,
+            recall=worst.recall,
+            false_positive_rate=worst.false_positive_rate,
+            also=_also([rule.column for rule in suspects], worst.column),
+            why=self._note,
+        )
+
+
+def _status(bound: float, limit: float | None, *, judged: bool) -> Status:
+    if limit is None:
+        return "reported"
+    if bound <= limit:
+        return "passed"
+    return "failed" if judged else "reported"
+
+
+def _also(names: list[str], worst: str) -> tuple[str, ...]:
+    return tuple(name for name in dict.fromkeys(names) if name != worst)
+
+
+def _concentration(table: pa.Table, scenario: str) -> Finding:
+    """What rests on one customer, card or merchant: the largest share of fraud rows that name it, or of incidents of
+    which it carries half the fraud rows or more. That a popular shop occurs in many incidents is no fault."""
+    few = _too_few_customers(len(np.unique(encoded(table, "customer_id")[0])))
+    if few:
+        return Finding("concentration", scenario, "not assessed", "", why=few)
+    frauds = table.filter(table.column("is_fraud"))
+    incident = np.unique(np.asarray(frauds.column("incident").fill_null(-1)), return_inverse=True)[1]
+    sizes = np.bincount(incident)
+    every = np.arange(len(sizes))
+    lines = []
+    for name in ("customer_id", "card_id", "merchant_id"):
+        codes, words = encoded(frauds, name)
+        present = codes >= 0
+        if not present.any():
+            continue
+        pairs, counts = np.unique(codes[present] * len(sizes) + incident[present], return_counts=True)
+        entity, of_incident = np.divmod(pairs, len(sizes))
+        carries = 2 * counts >= sizes[of_incident]
+        named, carrier = (
+            int(np.bincount(codes[present]).argmax()),
+            int(np.bincount(entity[carries], minlength=1).argmax()),
+        )
+        for what, most, part, clusters in (
+            ("is named by {share:.0%} of fraud rows", named, codes == named, incident),
+            (
+                "carries at least half the fraud rows of {share:.0%} of incidents",
+                carrier,
+                np.isin(every, of_incident[carries & (entity == carrier)]),
+                every,
+            ),
+        ):
+            share = float(part.mean())
+            spread = float(np.sqrt(clustered_variance((part - share) / len(part), clusters)))
+            bound = max(0.0, share - quantile(_WAYS_TO_CONCENTRATE, len(sizes) - 1) * spread)
+            lines.append((bound, share, f"{name} {words[most]} {what.format(share=share)}"))
+    bound, share, text = max(lines, key=lambda line: (line[0] > ONE_ENTITY_SHARE, line[1]))
+    status = _status(bound, ONE_ENTITY_SHARE, judged=True)
+    return Finding("concentration", scenario, status, text, "share", share, bound, ONE_ENTITY_SHARE)
+
+
+def _sharing(table: pa.Table, shard: Ints, name: str) -> Finding:
+    """Of the rows that carry the entity: the share whose entity two or more customers use, fraud against legitimate."""
+    line = f"shared {name}"
+    codes, customers = encoded(table, name)[0], encoded(table, "customer_id")[0]
+    present = codes >= 0
+    fraud = _frauds(table)
+    frauds, others = np.flatnonzero(fraud & present), np.flatnonzero(~fraud & present)
+    if len(frauds) < FRAUDS_NEEDED or len(others) < LEGITIMATE_NEEDED:
+        why = f"{len(frauds)} frauds and {len(others)} legitimate rows carry it, at least "
+        why += f"{FRAUDS_NEEDED} and {LEGITIMATE_NEEDED} are needed"
+        return Finding(line, POOLED, "not assessed", "", why=why)
+    wide = int(customers.max()) + 1
+    pairs = np.unique(codes[present] * wide + customers[present])
+    shared = np.bincount(pairs // wide)[codes * present] > 1
+    of_fraud, of_others = float(shared[frauds].mean()), float(shared[others].mean())
+    incident = np.asarray(table.column("incident").fill_null(-1)).astype(np.int64)[frauds]
+    clusters = np.unique(shard[frauds] * (incident.max() + 1) + incident, return_inverse=True)[1]
+    variance = clustered_variance((shared[frauds] - of_fraud) / len(frauds), clusters)
+    variance += clustered_variance((shared[others] - of_others) / len(others), customers[others])
+    bound = min(1.0, of_fraud + quantile(1, int(clusters.max())) * float(np.sqrt(variance)))
+    rule = f"{of_fraud:.0%} of fraud rows and {of_others:.0%} of legitimate rows have a {name} of two or more customers"
+    status: Status = "failed" if bound < of_others else "passed"
+    return Finding(line, POOLED, status, rule, "share among fraud (the limit is a floor)", of_fraud, bound, of_others)
