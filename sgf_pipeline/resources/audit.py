@@ -23,6 +23,7 @@ COLUMNS = ("position", "tenant", "batch_id", "manifest_number", "content_sha", "
            "row_count", "fraudulent", "legit", "model", "cost_usd", "s3_uri", "requested_by", "created_at",
            "sgf_version", "previous_sha", "row_sha")  # fmt: skip
 _FACTS = COLUMNS[1:-2]
+_TABLE = sa.table("synthetic_batches", *map(sa.column, COLUMNS))
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,8 @@ def append(warehouse: Warehouse, facts: Mapping[str, Any]) -> Link:
         ).first()  # fmt: skip
         if known is not None:
             return Link(*known)
-        last = connection.execute(
-            sa.text(f"SELECT {', '.join(COLUMNS)} FROM synthetic_batches ORDER BY position DESC LIMIT 1")
-        ).mappings().first()  # fmt: skip
+        newest = connection.execute(sa.select(_TABLE).order_by(_TABLE.c.position.desc()).limit(1)).mappings().first()
+        last = None if newest is None else dict(newest)
         if last is not None and row_sha(last) != last["row_sha"]:
             raise AuditError(_broken(warehouse, last, "its hash is not that of its content"))
         row = {
@@ -59,11 +59,7 @@ def append(warehouse: Warehouse, facts: Mapping[str, Any]) -> Link:
             "previous_sha": GENESIS if last is None else last["row_sha"],
         }
         row["row_sha"] = row_sha(row)
-        connection.execute(
-            sa.text(f"INSERT INTO synthetic_batches ({', '.join(COLUMNS)})"
-                    f" VALUES ({', '.join(':' + name for name in COLUMNS)})"),
-            row,
-        )  # fmt: skip
+        connection.execute(sa.insert(_TABLE), row)
         return Link(row["position"], row["row_sha"])
 
 
@@ -80,10 +76,8 @@ def verify(warehouse: Warehouse, manifests: Iterable[tuple[str, Link]] = ()) -> 
     hashes: dict[int, str] = {}
     before = GENESIS
     with warehouse.reading() as connection:
-        found = connection.execution_options(stream_results=True).execute(
-            sa.text(f"SELECT {', '.join(COLUMNS)} FROM synthetic_batches ORDER BY position")
-        )
-        for place, row in enumerate(found.mappings(), start=1):
+        found = connection.execution_options(stream_results=True).execute(sa.select(_TABLE).order_by(_TABLE.c.position))
+        for place, row in enumerate(map(dict, found.mappings()), start=1):
             if row["position"] != place:
                 raise AuditError(_broken(warehouse, row, f"row {place} is missing before it"))
             if row["previous_sha"] != before:

@@ -10,12 +10,12 @@ replaces exactly its rows and a killed load leaves what was there. PostgreSQL is
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,8 +33,6 @@ BUSY_SECONDS = 120  # how long a writer waits for another one on SQLite
 CONNECT_SECONDS = 10
 KEY_COLUMNS = ("tenant", "batch_id", "shard")
 MIGRATIONS = Path(__file__).parent / "migrations"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class Warehouse:
     def remove(self, key: ShardKey) -> None:
         """Delete the shard's rows."""
         with self.writing() as connection:
-            connection.execute(sa.text(f"DELETE FROM transactions WHERE {_WHERE}"), vars(key))
+            connection.execute(_DELETE, vars(key))
 
     def held(self, key: ShardKey, currency: str) -> Held:
         """Count and sum what the table holds of the shard, in the database."""
@@ -123,7 +121,7 @@ class Warehouse:
                 minor = "COALESCE(SUM(CAST(ROUND(amount * :factor) AS INTEGER)), 0)"
                 ids = "COALESCE(xor_ids(transaction_id), '0')"
             row = connection.execute(
-                sa.text(f"SELECT COUNT(*), {minor}, {ids} FROM transactions WHERE {_WHERE}"),
+                sa.text(f"SELECT COUNT(*), {minor}, {ids} FROM transactions WHERE {_WHERE}"),  # noqa: S608  constants
                 {**vars(key), "factor": factor},
             ).one()
         bits = int(row[2], 2) if self.is_postgres else int(row[2], 16)
@@ -176,21 +174,20 @@ class Warehouse:
 
     def _load_sqlite(self, key: ShardKey, rows: RowStream) -> int:
         names = (*KEY_COLUMNS, *TRANSACTION_SCHEMA.names)
-        insert = f"INSERT INTO transactions ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        insert = f"INSERT INTO transactions ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
         counted = _Counted(rows)
         head = (key.tenant, key.batch_id, key.shard)
         with self.writing() as connection:
-            connection.execute(sa.text(f"DELETE FROM transactions WHERE {_WHERE}"), vars(key))
+            connection.execute(_DELETE, vars(key))
             raw: Any = connection.connection.dbapi_connection
             for batch in counted.read():
-                columns = [
-                    _as_sqlite(batch.column(name), TRANSACTION_SCHEMA.field(name)) for name in batch.schema.names
-                ]
+                columns = [_as_sqlite(batch.column(field.name), field) for field in TRANSACTION_SCHEMA]
                 raw.executemany(insert, ((*head, *values) for values in zip(*columns, strict=True)))
         return counted.rows
 
 
 _WHERE = "tenant = :tenant AND batch_id = :batch_id AND shard = :shard"
+_DELETE = sa.text(f"DELETE FROM transactions WHERE {_WHERE}")  # noqa: S608  names of our own
 # What a database says when trying again cannot help, although the driver calls it an operational error.
 _FINAL = ("password", "does not exist", "permission denied", "read-only", "certificate", "no pg_hba.conf")
 _LOST = ("could not connect", "connection to server", "server closed the connection", "terminating connection",
@@ -272,7 +269,8 @@ def _as_postgres(batch: pa.RecordBatch, key: ShardKey, schema: pa.Schema) -> pa.
     return pa.RecordBatch.from_arrays([*head, *rest], schema=schema)
 
 
-def _as_sqlite(column: pa.Array, field: pa.Field) -> Sequence[Any]:
+def _as_sqlite(column: Any, field: pa.Field) -> Any:
+    """The column as a list of what sqlite3 stores."""
     if pa.types.is_timestamp(field.type):
         texts = pc.strftime(column, "%Y-%m-%d %H:%M:%S")  # its seconds carry the microseconds
         return pc.binary_join_element_wise(texts, "+00:00", "").to_pylist()

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 PATIENCE_SECONDS = 30.0
 
 
@@ -88,8 +90,15 @@ class Postgres:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def kill(self) -> None:
-        """As a power cut does it: no goodbye."""
-        self._end(signal.SIGKILL)
+        """As a power cut does it: no goodbye, and no child survives to finish what it was doing."""
+        if self.process is not None:
+            # The postmaster is stopped first, so that it starts nothing while its children are killed.
+            self.process.send_signal(signal.SIGSTOP)
+            children = psutil.Process(self.process.pid).children(recursive=True)
+            for child in children:
+                child.kill()
+            self._end(signal.SIGKILL)
+            psutil.wait_procs(children, PATIENCE_SECONDS)
 
     def stop(self) -> None:
         self._end(signal.SIGINT)

@@ -17,8 +17,8 @@ __all__ = ["make_url"]
 def facts(number: int = 1, **changes: Any) -> dict[str, Any]:
     return {
         "tenant": "default", "batch_id": "gen_1", "manifest_number": number, "content_sha": "c" * 64,
-        "receipts_sha": f"{number:064x}", "request": "{}", "shards": "{}", "row_count": 100, "fraudulent": 10, "legit": 90,
-        "model": "sgf-mini", "cost_usd": "0", "s3_uri": None, "requested_by": "test",
+        "receipts_sha": f"{number:064x}", "request": "{}", "shards": "{}", "row_count": 100, "fraudulent": 10,
+        "legit": 90, "model": "sgf-mini", "cost_usd": "0", "s3_uri": None, "requested_by": "test",
         "created_at": "2025-01-01T00:00:00+00:00", "sgf_version": "0", **changes,
     }  # fmt: skip
 
@@ -37,6 +37,15 @@ def tampered(warehouse: Warehouse, *statements: str) -> None:
                 connection.exec_driver_sql(f"DROP TRIGGER {row[0]}")
         for statement in statements:
             connection.exec_driver_sql(statement)
+
+
+def execute(warehouse: Warehouse, statement: str) -> None:
+    with warehouse.writing() as connection:
+        if warehouse.is_postgres:
+            connection.exec_driver_sql(statement)
+        else:
+            raw: Any = connection.connection.dbapi_connection
+            raw.execute(statement)
 
 
 def test_a_sound_chain_verifies(make_url: MakeUrl) -> None:
@@ -66,11 +75,8 @@ def test_the_database_refuses_to_change_a_row(make_url: MakeUrl, statement: str)
     warehouse = Warehouse(make_url())
     chain(warehouse)
     foreign = "OR REPLACE" in statement if warehouse.is_postgres else statement.startswith(("TRUNCATE", "SET"))
-    with pytest.raises(SinkError, match="syntax" if foreign else "append-only"), warehouse.writing() as connection:
-        if warehouse.is_postgres:
-            connection.exec_driver_sql(statement)
-        else:
-            connection.connection.dbapi_connection.execute(statement)
+    with pytest.raises(SinkError, match="syntax" if foreign else "append-only"):
+        execute(warehouse, statement)
     assert audit.verify(warehouse) == 5
 
 

@@ -95,7 +95,8 @@ POSTGRES_APPEND_ONLY = (
     """
     CREATE FUNCTION synthetic_batches_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        RAISE EXCEPTION 'synthetic_batches is append-only: % is refused', TG_OP USING ERRCODE = 'insufficient_privilege';
+        RAISE EXCEPTION 'synthetic_batches is append-only: % is refused', TG_OP
+            USING ERRCODE = 'insufficient_privilege';
     END $$
     """,
     "CREATE TRIGGER synthetic_batches_append_only BEFORE UPDATE OR DELETE ON synthetic_batches"
@@ -112,11 +113,12 @@ POSTGRES_APPEND_ONLY = (
     "REVOKE ALL ON transactions, synthetic_batches, sgf_schema_version FROM PUBLIC",
 )
 
-SQLITE_APPEND_ONLY = tuple(
-    f"CREATE TRIGGER synthetic_batches_no_{what.lower()} BEFORE {what} ON synthetic_batches"
-    f" BEGIN SELECT RAISE(ABORT, 'synthetic_batches is append-only: {what} is refused'); END"
-    for what in ("UPDATE", "DELETE")
-) + (
+SQLITE_APPEND_ONLY = (
+    *(
+        f"CREATE TRIGGER synthetic_batches_no_{what.lower()} BEFORE {what} ON synthetic_batches"
+        f" BEGIN SELECT RAISE(ABORT, 'synthetic_batches is append-only: {what} is refused'); END"
+        for what in ("UPDATE", "DELETE")
+    ),
     # REPLACE deletes the old row without asking the DELETE trigger.
     "CREATE TRIGGER synthetic_batches_no_replace BEFORE INSERT ON synthetic_batches"
     " WHEN EXISTS (SELECT 1 FROM synthetic_batches WHERE position = NEW.position OR row_sha = NEW.row_sha"
