@@ -2,17 +2,19 @@
 
 PYTHON ?= python3.11
 VENV := .venv
+FEAST := .venv-feast
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format ui train clean
+.PHONY: help install feast run test lint format ui train clean
 
 help:
 	@echo "make run    build the 50,000-row demonstration batch and say where it lies"
 	@echo "make test   run every test"
 	@echo "make lint   ruff, mypy, the import contract"
+	@echo "make feast  the environment of the online feature store, which sgf features needs"
 	@echo "make ui     Dagster's web interface on http://127.0.0.1:3000"
 	@echo "make train  train the bundled model again (about an hour on one core)"
 
@@ -23,13 +25,21 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+# Feast cannot share an environment with pandas 3: docs/features.md.
+$(FEAST)/installed: requirements-feast.lock
+	test -x $(FEAST)/bin/python || $(PYTHON) -m venv $(FEAST)
+	$(FEAST)/bin/pip install --quiet --disable-pip-version-check --requirement requirements-feast.lock
+	touch $@
+
 install: $(VENV)/installed
+
+feast: $(FEAST)/installed
 
 run: install
 	$(BIN)/sgf generate --count 50000 --fraud-ratio 0.08 --currency EUR --countries FR,DE,IT \
 		--start-date 2025-01-01T00:00:00Z --end-date 2025-01-31T23:59:59Z --seed 12345
 
-test: install
+test: install feast
 	$(BIN)/pytest -q -n 2
 
 lint: install
@@ -51,4 +61,4 @@ train: install
 	$(BIN)/python -m sgf_pipeline.training
 
 clean:
-	rm -rf $(VENV) .dagster_home .sgf_cache sgf_data
+	rm -rf $(VENV) $(FEAST) sgf_features .dagster_home .sgf_cache sgf_data

@@ -7,15 +7,14 @@ themselves, right after ``register``), and building shards.
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from upath import UPath
 
-from sgf_pipeline import __version__
-from sgf_pipeline.domain.errors import ConflictError, InvalidRequestError, UnknownBatchError, ValidationFailedError
+from sgf_pipeline.domain.errors import ConflictError, InvalidRequestError, UnknownBatchError
 from sgf_pipeline.domain.request import GenerationRequest, canonical_json, check_batch_id, parse_request
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.population.places import WITHOUT_CITY
@@ -151,7 +150,7 @@ def newest_manifest(lake: LakeResource, request: GenerationRequest) -> dict[str,
     numbers = _manifest_numbers(lake, request)
     if not numbers:
         return None
-    manifest: dict[str, Any] = lake.read_json(_manifest_path(lake, request, numbers[-1]))
+    manifest: dict[str, Any] = lake.read_json(manifest_path(lake, request, numbers[-1]))
     return manifest
 
 
@@ -163,6 +162,16 @@ def all_manifests(lake: LakeResource) -> Iterator[dict[str, Any]]:
             folder = root / tenant / batch / "_manifests"
             for name in lake.names(folder):
                 yield lake.read_json(folder / name)
+
+
+def manifest_path(lake: LakeResource, request: GenerationRequest, number: int) -> UPath:
+    """Where the batch's manifest of this number lies."""
+    return dataset_folder(lake, request) / "_manifests" / f"{number}.json"
+
+
+def next_manifest_number(lake: LakeResource, request: GenerationRequest) -> int:
+    """One more than the newest manifest's."""
+    return max(_manifest_numbers(lake, request), default=0) + 1
 
 
 @dataclass(frozen=True)
@@ -183,79 +192,6 @@ def manifest_due(lake: LakeResource, request: GenerationRequest) -> Due:
     return Due(not missing and (newest is None or newest["receipts_sha"] != sha), missing, sha)
 
 
-def write_manifest(
-    lake: LakeResource, request: GenerationRequest, metrics: Callable[[], Mapping[str, Any]] = dict
-) -> dict[str, Any]:
-    """Prove the exact mix, number the manifest, write it, and copy it to ``_manifest.json``; return it.
-
-    ``metrics`` measures the proven batch; what it returns (JSON-able, the same for the same rows) is recorded. The same
-    receipts add nothing: the newest manifest is returned and nothing is measured. Raises ``ValidationFailedError`` when
-    shards are missing, when counts differ from the request, or when a file on the lake is not the one of its receipt.
-    """
-    due = manifest_due(lake, request)
-    if due.missing:
-        raise ValidationFailedError(
-            f"batch {request.batch_id!r} lacks receipts of {', '.join(due.missing)}: build these shards first"
-        )
-    newest = newest_manifest(lake, request)
-    if newest is not None and newest["receipts_sha"] == due.receipts_sha:
-        _publish(lake, request, newest)  # a run killed between the two writes is made good here
-        return newest
-    found = receipts(lake, request)
-    _prove(lake, request, found)
-    numbers = _manifest_numbers(lake, request)
-    folder = dataset_folder(lake, request)
-    exported = request.delivery.s3
-    manifest = {
-        "number": (numbers[-1] if numbers else 0) + 1,
-        "batch_id": request.batch_id,
-        "request": request.model_dump(mode="json"),
-        "content_sha": request.content.content_sha,
-        "rows": sum(receipt["rows"] for receipt in found.values()),
-        "fraudulent": sum(receipt["fraudulent"] for receipt in found.values()),
-        "legit": sum(receipt["legit"] for receipt in found.values()),
-        "shards": found,
-        "metrics": dict(metrics()),
-        "receipts_sha": due.receipts_sha,
-        "s3_uri": lake.uri(folder) if exported else None,
-        "sgf_version": __version__,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    try:
-        lake.create_json(_manifest_path(lake, request, manifest["number"]), manifest)
-    except ConflictError:
-        # Another run was quicker with this number: if it closed the same receipts its manifest is the one.
-        return write_manifest(lake, request, metrics)
-    _publish(lake, request, manifest)
-    return manifest
-
-
-def _publish(lake: LakeResource, request: GenerationRequest, manifest: Mapping[str, Any]) -> None:
-    lake.write_json(dataset_folder(lake, request) / "_manifest.json", manifest, owner=request.batch_id)
-
-
-def _prove(lake: LakeResource, request: GenerationRequest, found: Mapping[ScenarioName, Mapping[str, Any]]) -> None:
-    salts = {receipt.get("salt_fingerprint") for receipt in found.values()}
-    if len(salts) > 1:
-        raise ValidationFailedError(
-            f"shards of batch {request.batch_id!r} were built under different SGF_ID_SALT values:"
-            " build all of them again under one"
-        )
-    for name, counts in request.content.shard_counts().items():
-        receipt = found[name]
-        if (receipt["fraudulent"], receipt["legit"]) != (counts.fraudulent, counts.legit):
-            raise ValidationFailedError(
-                f"shard {name} of batch {request.batch_id!r} has {receipt['fraudulent']} frauds and"
-                f" {receipt['legit']} legitimate rows instead of {counts.fraudulent} and {counts.legit}"
-            )
-        if receipt["sinks"]["lake"]["state"] == "done":
-            file = shard_file(lake, request, name)
-            if not lake.exists(file) or lake.sha256(file) != receipt["sinks"]["lake"]["sha256"]:
-                raise ValidationFailedError(
-                    f"file {lake.uri(file)} is not the one that was exported: build shard {name} again"
-                )
-
-
 def _difference(recorded: GenerationRequest, asked: GenerationRequest) -> str:
     before, after = recorded.content.model_dump(mode="json"), asked.content.model_dump(mode="json")
     field = next(name for name in before if before[name] != after[name])
@@ -268,10 +204,6 @@ def _request_path(lake: LakeResource, batch_id: str) -> UPath:
 
 def _receipt_path(lake: LakeResource, request: GenerationRequest, scenario: ScenarioName) -> UPath:
     return dataset_folder(lake, request) / "_receipts" / f"{scenario}.json"
-
-
-def _manifest_path(lake: LakeResource, request: GenerationRequest, number: int) -> UPath:
-    return dataset_folder(lake, request) / "_manifests" / f"{number}.json"
 
 
 def _manifest_numbers(lake: LakeResource, request: GenerationRequest) -> list[int]:

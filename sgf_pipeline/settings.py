@@ -4,6 +4,7 @@ Belongs here: names, defaults and checks of settings. Nothing else in the packag
 gets what it needs as an argument or from a Dagster resource that ``definitions`` builds from these settings.
 """
 
+import base64
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -31,6 +32,12 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None, description="postgresql://user:password@host/name or sqlite:///path of the warehouse"
     )
+    supabase_url: str | None = Field(
+        default=None, description="https://<project>.supabase.co: the warehouse by REST where DATABASE_URL is not set"
+    )
+    supabase_service_key: SecretStr | None = Field(
+        default=None, description="the project's service_role (secret) key, which passes row-level security"
+    )
     kafka_bootstrap_servers: str = Field(default="", description="host:port, with commas between; no stream when empty")
     kafka_topic: str = Field(default="sgf.transactions.v1", description="topic of the transactions")
     kafka_labels_topic: str = Field(default="sgf.labels.v1", description="topic of the labels")
@@ -43,7 +50,21 @@ class Settings(BaseSettings):
     kafka_ssl_cafile: str | None = Field(default=None, description="certificates to trust, PEM")
     kafka_ssl_certfile: str | None = Field(default=None, description="our certificate, PEM, for mutual TLS")
     kafka_ssl_keyfile: str | None = Field(default=None, description="its key, PEM")
+    sgf_feature_repositories: Path = Field(default=Path("sgf_features"), description="Feast repositories, one a batch")
+    sgf_feast_python: Path = Field(default=Path(".venv-feast/bin/python"), description="Python of Feast's environment")
+    redis_url: SecretStr | None = Field(default=None, description="Redis as the online feature store; SQLite if unset")
     s3_endpoint_url: str | None = Field(default=None, description="for MinIO, SeaweedFS and other S3 servers")
+    s3_sse: Literal["AES256", "aws:kms", "off"] = Field(
+        default="AES256", description="encryption that the server must give every object; off where it cannot"
+    )
+    s3_sse_kms_key_id: str | None = Field(default=None, description="key for aws:kms; the bucket's own by default")
+    s3_object_lock_days: int = Field(default=0, ge=0, description="days that datasets and manifests stay undeletable")
+    s3_object_lock_mode: Literal["COMPLIANCE", "GOVERNANCE"] = Field(
+        default="COMPLIANCE", description="whether nobody, or hardly anybody, can end an object lock early"
+    )
+    sgf_parquet_key: SecretStr | None = Field(
+        default=None, description="16, 24 or 32 bytes in base64: Parquet files are encrypted with it (AES-GCM)"
+    )
 
     @property
     def storage_url(self) -> str:
@@ -56,11 +77,37 @@ class Settings(BaseSettings):
         return str(Path(url).expanduser().resolve())
 
     @property
+    def supabase(self) -> tuple[str, str] | None:
+        """URL and key of the project whose REST door is the warehouse; None where ``DATABASE_URL`` names it."""
+        key = "" if self.supabase_service_key is None else self.supabase_service_key.get_secret_value().strip()
+        if (self.database_url is not None and self.database_url.get_secret_value()) or not (self.supabase_url or key):
+            return None
+        if not self.supabase_url or not key:
+            missing = "SUPABASE_SERVICE_KEY" if self.supabase_url else "SUPABASE_URL"
+            raise ConfigurationError(f"{missing} is not set: Supabase needs SUPABASE_URL and SUPABASE_SERVICE_KEY")
+        return self.supabase_url, key
+
+    @property
     def warehouse_url(self) -> str:
         """``DATABASE_URL``, or a SQLite file beside ``DAGSTER_HOME``."""
         if self.database_url is not None and self.database_url.get_secret_value():
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.dagster_home.expanduser().resolve().parent / 'sgf_warehouse.sqlite'}"
+
+    @property
+    def parquet_key(self) -> bytes | None:
+        """The bytes of ``SGF_PARQUET_KEY``. Raises ``ConfigurationError``, which does not show it."""
+        if self.sgf_parquet_key is None or not self.sgf_parquet_key.get_secret_value():
+            return None
+        try:
+            key = base64.b64decode(self.sgf_parquet_key.get_secret_value(), validate=True)
+        except ValueError:
+            key = b""
+        if len(key) not in (16, 24, 32):
+            raise ConfigurationError(
+                "SGF_PARQUET_KEY is not 16, 24 or 32 bytes in base64: make one with openssl rand -base64 32"
+            )
+        return key
 
     @property
     def kafka_security(self) -> dict[str, Any]:
@@ -88,7 +135,29 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 "SGF_ID_SALT is not set, but SGF_STORAGE_URL is shared storage: set SGF_ID_SALT to a secret of your own"
             )
+        if self.s3_endpoint_url and not self.s3_endpoint_url.startswith(("http://", "https://")):
+            raise ConfigurationError(f"S3_ENDPOINT_URL {self.s3_endpoint_url!r} is no address: use http(s)://host:port")
+        _ = self.parquet_key  # raises where it is none
+        _ = self.supabase  # raises where only half of it is set
+        self._check_kafka()
         return self
+
+    def _check_kafka(self) -> None:
+        login = {name: getattr(self, name) for name in ("kafka_sasl_mechanism", "kafka_sasl_username",
+                                                        "kafka_sasl_password")}  # fmt: skip
+        protocol = self.kafka_security_protocol
+        if protocol.startswith("SASL"):
+            for name, value in login.items():
+                if not value:
+                    raise ConfigurationError(
+                        f"{name.upper()} is not set, but KAFKA_SECURITY_PROTOCOL is {protocol}: set it, or use"
+                        f" {'SSL' if protocol == 'SASL_SSL' else 'PLAINTEXT'}"
+                    )
+        elif self.kafka_sasl_password is not None:
+            raise ConfigurationError(
+                f"KAFKA_SASL_PASSWORD is set, but KAFKA_SECURITY_PROTOCOL is {protocol}, which sends none:"
+                " set KAFKA_SECURITY_PROTOCOL to SASL_SSL"
+            )
 
 
 def read_settings(**overrides: str) -> Settings:

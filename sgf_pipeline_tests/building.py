@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from sgf_pipeline import batches
-from sgf_pipeline.definitions import build_definitions
+from sgf_pipeline.definitions import build_definitions, lake_of
 from sgf_pipeline.domain.request import GenerationRequest
 from sgf_pipeline.partitions import shard_key
 from sgf_pipeline.resources.lake import LakeResource
@@ -30,13 +30,15 @@ def build(
     **resources: Any,
 ) -> LakeResource:
     """Register, build every shard (in reverse order on request), close. Asserts that each run succeeds."""
-    lake = LakeResource(url=settings.storage_url)
+    lake = lake_of(settings)
     definitions = build_definitions(settings, **resources)
     batches.register(lake, request)
     instance.add_dynamic_partitions("batch_id", [request.batch_id])
     for name in request.content.scenarios[:: -1 if backwards else 1]:
-        assert run(definitions, instance, "build_shard", shard_key(request.batch_id, name)).success
-    assert run(definitions, instance, "close_batch", request.batch_id).success
+        shard = run(definitions, instance, "build_shard", shard_key(request.batch_id, name))
+        assert shard.success, failure_text(shard)
+    closed = run(definitions, instance, "close_batch", request.batch_id)
+    assert closed.success, failure_text(closed)
     return lake
 
 

@@ -36,7 +36,13 @@ def make_settings(tmp_path_factory: pytest.TempPathFactory, case_cache: Path) ->
     """Settings on a fresh storage folder."""
 
     def make(**changes: Any) -> Settings:
-        values = {"sgf_storage_url": str(tmp_path_factory.mktemp("lake")), "sgf_cache_dir": case_cache, **changes}
+        folder = tmp_path_factory.mktemp("lake")
+        values = {
+            "sgf_storage_url": str(folder),
+            "sgf_cache_dir": case_cache,
+            "database_url": f"sqlite:///{folder}.sqlite",
+            **changes,
+        }
         return Settings.model_validate(values)
 
     return make

@@ -1,13 +1,12 @@
 """A batch's records: registration, receipts, manifests."""
 
-import json
 import re
 from datetime import UTC, datetime
 
 import pytest
 
 from sgf_pipeline import batches
-from sgf_pipeline.domain.errors import ConflictError, InvalidRequestError, UnknownBatchError, ValidationFailedError
+from sgf_pipeline.domain.errors import ConflictError, InvalidRequestError, UnknownBatchError
 from sgf_pipeline.domain.request import GenerationRequest, parse_request
 from sgf_pipeline.resources.lake import LakeResource
 
@@ -19,7 +18,8 @@ CONTENT = {
     "end_date": "2025-01-31T23:59:59Z",
     "seed": 1,
 }
-FACTS = {"rows": 5, "fraudulent": 1, "legit": 4}
+FACTS = {"rows": 5, "fraudulent": 1, "legit": 4, "minor_units": 500, "transaction_ids_xor": "0" * 24}
+SKIPPED = {"state": "skipped", "why": "not wanted"}
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def request(batch_id: str = "gen_1", delivery: dict | None = None, **changes) ->
 
 def export(lake: LakeResource, asked: GenerationRequest, scenario: str, data_sha: str = "d1", **facts) -> None:
     for sink in batches.SINKS:
-        batches.add_to_receipt(lake, asked, scenario, data_sha, sink, {"state": "skipped"}, {**FACTS, **facts})
+        batches.add_to_receipt(lake, asked, scenario, data_sha, sink, SKIPPED, {**FACTS, **facts})
 
 
 def test_registering_twice_is_fine_and_other_content_is_a_conflict_that_names_the_field(lake):
@@ -71,26 +71,8 @@ def test_a_manifest_is_due_once_all_requested_shards_have_every_sink(lake):
     for sink in batches.SINKS[:-1]:
         batches.add_to_receipt(lake, asked, "money_laundering", "d1", sink, {"state": "skipped"}, FACTS)
     assert batches.manifest_due(lake, asked).missing == ("money_laundering",)
-    with pytest.raises(ValidationFailedError, match="lacks receipts of money_laundering"):
-        batches.write_manifest(lake, asked)
     export(lake, asked, "money_laundering")
     assert batches.manifest_due(lake, asked).is_due
-
-
-def test_manifests_are_numbered_immutable_and_the_same_receipts_add_none(lake):
-    """Guards against a manifest that is overwritten, or a new one for every sensor tick."""
-    asked = batches.register(lake, request())
-    for name in asked.content.scenarios:
-        export(lake, asked, name)
-    first = batches.write_manifest(lake, asked)
-    assert batches.write_manifest(lake, asked) == first
-    assert not batches.manifest_due(lake, asked).is_due
-    export(lake, asked, "card_testing", data_sha="d2")
-    second = batches.write_manifest(lake, asked)
-    assert (first["number"], second["number"]) == (1, 2)
-    folder = batches.dataset_folder(lake, asked)
-    assert lake.names(folder / "_manifests") == ["1.json", "2.json"]
-    assert json.loads((folder / "_manifest.json").read_bytes()) == second
 
 
 def test_a_new_build_begins_the_receipt_anew(lake):
@@ -99,18 +81,3 @@ def test_a_new_build_begins_the_receipt_anew(lake):
     export(lake, asked, "card_testing", data_sha="d1")
     batches.add_to_receipt(lake, asked, "card_testing", "d2", "lake", {"state": "skipped"}, FACTS)
     assert "card_testing" not in batches.receipts(lake, asked)
-
-
-def test_a_manifest_proves_counts_and_files(lake):
-    """Guards against a manifest over rows that are not those of the request, or a file changed afterwards."""
-    asked = batches.register(lake, request())
-    export(lake, asked, "card_testing", fraudulent=2, legit=3)
-    export(lake, asked, "money_laundering")
-    with pytest.raises(ValidationFailedError, match="card_testing"):
-        batches.write_manifest(lake, asked)
-    export(lake, asked, "card_testing")
-    file = batches.shard_file(lake, asked, "card_testing")
-    lake.write_bytes(file, b"other bytes")
-    batches.add_to_receipt(lake, asked, "card_testing", "d1", "lake", {"state": "done", "sha256": "0" * 64})
-    with pytest.raises(ValidationFailedError, match="not the one that was exported"):
-        batches.write_manifest(lake, asked)

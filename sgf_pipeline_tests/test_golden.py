@@ -15,14 +15,14 @@ from sgf_pipeline_tests.hand_written import CASES, content
 
 # (simulation, formatting) → first 16 hex digits of the SHA-256 of a small shard's clean file, locked versions, x86-64.
 GOLDEN = {
-    ("2", "1"): {
-        "card_testing": "51222b469f1c3f9d",
-        "account_takeover": "7a725d0942f788ff",
-        "identity_theft": "2135d00c503606d4",
-        "merchant_fraud": "341e78d1f187e434",
-        "money_laundering": "951eb0cc511c416d",
-        "phishing": "c99ce56e8781259f",
-        "chargeback_fraud": "1f698e74848b216f",
+    ("3", "1"): {
+        "card_testing": "e80d859d8d009f36",
+        "account_takeover": "92eab7f8652b336c",
+        "identity_theft": "88d6fa4b3c624bc6",
+        "merchant_fraud": "ab8e33f428ea81aa",
+        "money_laundering": "8ad7631b6a5147bc",
+        "phishing": "2dd5b64a3dd2015e",
+        "chargeback_fraud": "0aa0faf28f71c1c4",
     },
 }
 

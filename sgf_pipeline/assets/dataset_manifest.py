@@ -21,8 +21,11 @@ from sgf_pipeline.assets.warehouse_export import warehouse_export
 from sgf_pipeline.domain.request import GenerationRequest
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.domain.schema import CLEAN_SCHEMA
+from sgf_pipeline.manifests import write_manifest
 from sgf_pipeline.partitions import BATCH_TO_SHARDS, batch_ids
 from sgf_pipeline.resources.lake import LakeResource
+from sgf_pipeline.resources.stream import Stream
+from sgf_pipeline.resources.warehouse import Warehouse
 
 CHECKS = {
     "realism": "statistics of the whole batch lie within the goals that real card data set",
@@ -46,11 +49,18 @@ AUDITED_ROWS = 2_000_000  # above, the whole batch would not fit into memory: it
     owners=["team:fraud-data"],
     description="The immutable record of a finished batch; a rebuilt shard adds a new number.",
 )
-def dataset_manifest(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Any]:
+def dataset_manifest(
+    context: dg.AssetExecutionContext,
+    lake: LakeResource,
+    warehouse: dg.ResourceParam[Warehouse],
+    stream: dg.ResourceParam[Stream],
+) -> Iterator[Any]:
     """Fails while shards are missing; the same receipts add nothing."""
     with failing_plainly():
         request = batches.load(lake, context.partition_key)
-        manifest = batches.write_manifest(lake, request, lambda: _metrics(lake, request, owner=context.run.run_id))
+        manifest = write_manifest(
+            lake, warehouse, stream, request, lambda: _metrics(lake, request, owner=context.run.run_id)
+        )
     docs = batches.dataset_folder(lake, request) / DATA_DOCS / "index.html"
     shown = {"data_docs": dg.MetadataValue.url(lake.uri(docs))} if request.delivery.s3 else {}
     yield dg.MaterializeResult(
@@ -61,6 +71,8 @@ def dataset_manifest(context: dg.AssetExecutionContext, lake: LakeResource) -> I
             "legit": manifest["legit"],
             "s3_uri": manifest["s3_uri"] or "not exported",
             "receipts_sha": manifest["receipts_sha"],
+            "audit_position": manifest["audit"]["position"],
+            "sinks": dg.MetadataValue.md(_sinks_table(manifest["sinks"])),
             "shards": dg.MetadataValue.md(
                 "| shard | rows | fraudulent | incidents | shortened | most plays of one case |\n"
                 "| --- | --- | --- | --- | --- | --- |\n"
@@ -159,6 +171,20 @@ def _rows(
     exported = batches.shard_file(lake, request, name)
     kept = stage_path(lake, "labelled_transactions", request.batch_id, name)
     yield from lake.read_rows(exported if request.delivery.s3 else kept, columns=list(columns))
+
+
+def _sinks_table(sinks: Mapping[str, Mapping[str, Any]]) -> str:
+    """What each sink was read back to hold, all the same where they are done."""
+    lines = [
+        "| sink | state | rows | minor units | XOR of transaction ids | |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {name} | {sink['state']} | {sink.get('rows', '')} | {sink.get('minor_units', '')}"
+        f" | {sink.get('transaction_ids_xor', '')} | {sink.get('why', '')} |"
+        for name, sink in sinks.items()
+    ]
+    return "\n".join(lines)
 
 
 def _realism_check(lines: Mapping[str, Mapping[str, Any]]) -> dg.AssetCheckResult:

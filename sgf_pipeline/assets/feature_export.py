@@ -1,30 +1,54 @@
-"""Stage 6d: window features for an online store: NOT BUILT YET, and the receipt says so."""
+"""Stage 6d: window features of the shard's rows, as Parquet beside the dataset: to train on, and to serve."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
+from sgf_pipeline import batches
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
-from sgf_pipeline.assets.sinks import note
+from sgf_pipeline.assets.sinks import RETRIES, note
+from sgf_pipeline.assets.stage_files import stage_path
+from sgf_pipeline.features.store import LOG_COLUMNS, feature_rows
+from sgf_pipeline.features.windows import WINDOW_FEATURES
 from sgf_pipeline.partitions import shards
+from sgf_pipeline.resources.feature_store import features_file
 from sgf_pipeline.resources.lake import LakeResource
-
-NOT_BUILT = "not built yet"
 
 
 @dg.asset(
     group_name="export",
     partitions_def=shards,
+    # read below, without the columns of the labels
     deps=["labelled_transactions"],
     output_required=False,
-    code_version="0",
-    kinds={"parquet"},
+    code_version="1",
+    retry_policy=RETRIES,
+    kinds={"parquet", "feast"},
     owners=["team:fraud-data"],
-    description="NOT BUILT YET: window features for an online store. A run skips it and says so in the receipt.",
+    description="What was known about each row's customer, card, merchant … before it: beside the dataset, no labels.",
 )
 def feature_export(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.Output[None]]:
-    """Skip, visibly: no materialisation, a log line, and the receipt's word for it."""
+    """Write the shard's features whole or not at all, or note that the request exports no files."""
     with failing_plainly():
-        note(lake, shard_of(context, lake), "features", {"state": "skipped", "why": NOT_BUILT})
-    context.log.info(f"features export skipped: {NOT_BUILT}")
-    yield from ()
+        shard = shard_of(context, lake)
+        file = features_file(batches.dataset_folder(lake, shard.request), shard.scenario)
+        if not shard.request.delivery.s3:
+            lake.remove(file)
+            note(lake, shard, "features", {"state": "skipped", "why": "--no-s3"})
+            context.log.info("feature export skipped: --no-s3")
+            return
+        labelled = stage_path(lake, "labelled_transactions", shard.request.batch_id, shard.scenario)
+        rows = lake.read_rows(labelled, columns=list(LOG_COLUMNS))
+        written = lake.write_rows(file, feature_rows(rows), owner=context.run.run_id)
+        state = {"state": "done", "rows": written.rows, "sha256": written.sha256, "bytes": written.bytes}
+        note(lake, shard, "features", state)
+    yield dg.Output(
+        None,
+        metadata={
+            "dagster/row_count": written.rows,
+            "dagster/uri": written.uri,
+            "features": len(WINDOW_FEATURES),
+            "bytes": written.bytes,
+            "sha256": written.sha256,
+        },
+    )

@@ -6,9 +6,10 @@ import dagster as dg
 
 from sgf_pipeline import batches
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
-from sgf_pipeline.assets.sinks import RETRIES, Totals, note
+from sgf_pipeline.assets.sinks import RETRIES, note
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.partitions import shards
+from sgf_pipeline.resources.held import Totals
 from sgf_pipeline.resources.identity import IdentityResource
 from sgf_pipeline.resources.lake import LakeResource
 
@@ -32,7 +33,7 @@ def lake_export(
         file = batches.shard_file(lake, shard.request, shard.scenario)
         if shard.request.delivery.s3:
             exported = RowStream(labelled_transactions.schema, totals.read)
-            written = lake.write_rows(file, exported, owner=context.run.run_id)
+            written = lake.write_rows(file, exported, owner=context.run.run_id, record=True)
             state = {"state": "done", "sha256": written.sha256, "bytes": written.bytes}
             shown: dict[str, Any] = {"dagster/uri": written.uri, "bytes": written.bytes, "sha256": written.sha256}
         else:
@@ -41,6 +42,10 @@ def lake_export(
             lake.remove(file)
             state = {"state": "skipped", "why": "--no-s3"}
             shown = {"state": "skipped: --no-s3"}
-        facts = {**totals.totals(), **labelled_transactions.facts, "salt_fingerprint": identity.fingerprint()}
+        facts = {
+            **totals.totals(),
+            **labelled_transactions.facts,
+            "salt_fingerprint": identity.fingerprint(),
+        }
         note(lake, shard, "lake", state, facts)
     return dg.MaterializeResult(metadata={"dagster/row_count": totals.rows, "fraudulent": totals.frauds, **shown})

@@ -9,7 +9,7 @@ from sgf_pipeline.partitions import shards
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.simulation import simulate
 
-SIMULATION_VERSION = "2"
+SIMULATION_VERSION = "3"
 
 
 @dg.asset(

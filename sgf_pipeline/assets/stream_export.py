@@ -9,9 +9,9 @@ from sgf_pipeline.assets.sinks import RETRIES, note
 from sgf_pipeline.assets.stage_files import stage_path
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.partitions import shards
+from sgf_pipeline.resources.held import ShardKey
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.resources.stream import Delivered, Stream
-from sgf_pipeline.resources.warehouse import ShardKey
 
 NO_BROKER = "KAFKA_BOOTSTRAP_SERVERS is not set"
 
@@ -44,7 +44,7 @@ def stream_export(
             return
         labelled = stage_path(lake, "labelled_transactions", shard.request.batch_id, shard.scenario)
         key = ShardKey(shard.request.content.tenant, shard.request.batch_id, shard.scenario)
-        delivered = Delivered(key, lake.sha256(labelled), shard.request.content.currency)
+        delivered = Delivered(key, lake.content_sha256(labelled), shard.request.content.currency)
         sent = stream.publish(delivered, labelled_transactions, context.run.run_id)
         note(lake, shard, "stream", {"state": "done", "topic": stream.topic, "labels_topic": stream.labels_topic})
     yield dg.Output(None, metadata={"sent_now": sent, "topic": stream.topic, "labels_topic": stream.labels_topic})

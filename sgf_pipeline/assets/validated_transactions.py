@@ -21,7 +21,7 @@ from sgf_pipeline.resources.lake import LakeResource
 if TYPE_CHECKING:
     from sgf_pipeline.quality.gate import Verdict
 
-GATE_VERSION = "2"
+GATE_VERSION = "3"
 CHECKS = {
     "schema": "every row has the schema's types, words, ranges and cross-column rules",
     "exact_counts": "rows and frauds are exactly those of the request",

@@ -8,8 +8,9 @@ from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
 from sgf_pipeline.assets.sinks import RETRIES, note
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.partitions import shards
+from sgf_pipeline.resources.held import ShardKey
 from sgf_pipeline.resources.lake import LakeResource
-from sgf_pipeline.resources.warehouse import ShardKey, Warehouse
+from sgf_pipeline.resources.warehouse import Warehouse
 
 
 @dg.asset(

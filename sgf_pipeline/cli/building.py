@@ -22,7 +22,7 @@ from yaml import YAMLError
 
 from sgf_pipeline import batches
 from sgf_pipeline.assets.stage_files import stage_path
-from sgf_pipeline.definitions import build_definitions, llm_of
+from sgf_pipeline.definitions import build_definitions, lake_of, llm_of
 from sgf_pipeline.domain.errors import OUTCOMES, ConfigurationError, SgfError
 from sgf_pipeline.domain.request import GenerationRequest, parse_request
 from sgf_pipeline.domain.scenario_names import ScenarioName
@@ -49,7 +49,7 @@ def build_batch(
     """
     began = time.perf_counter()
     settings = read_settings(**({"sgf_storage_url": storage_url} if storage_url else {}))
-    lake = LakeResource(url=settings.storage_url, s3_endpoint_url=settings.s3_endpoint_url)
+    lake = lake_of(settings)
     # Everything that can be refused is refused before the request is registered.
     batches.check_buildable(parse_request(batch_id or "gen_0", content, delivery))
     lake.check_writable()
@@ -79,6 +79,8 @@ def build_batch(
         "seed": request.content.seed,
         "model": usage,
         "manifest": manifest["number"],
+        "sinks": {name: sink["state"] for name, sink in manifest["sinks"].items()},
+        "audit": manifest["audit"],
     }
     if as_json:
         typer.echo(json.dumps(result))
@@ -88,8 +90,12 @@ def build_batch(
     for name, counts in request.content.shard_counts().items():
         typer.echo(f"  {name:<18} {counts.rows:>9,} rows {counts.fraudulent:>8,} fraudulent")
     typer.echo(f"  model {usage['name']}: {usage['calls']} calls, {usage['cache_hits']} answers from the cache")
+    for name, sink in manifest["sinks"].items():
+        held = f"{sink['rows']:,} rows read back" if "rows" in sink else ""
+        typer.echo(f"  {name:<18} {sink['state']}: {', '.join(filter(None, (held, sink.get('why'))))}")
     typer.echo(f"dataset: {result['s3_uri'] or 'not exported (--no-s3)'}")
-    typer.echo("read it: pandas.read_parquet(<that folder>)")
+    if result["s3_uri"]:
+        typer.echo("read it: pandas.read_parquet(<that folder>)")
 
 
 @contextlib.contextmanager
@@ -105,7 +111,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             f"DAGSTER_HOME {str(home)!r} holds a dagster.yaml that cannot be used ({_first_line(error)}): mend it"
         ) from error
     with instance:
-        _close_stale_runs(instance, LakeResource(url=settings.storage_url, s3_endpoint_url=settings.s3_endpoint_url))
+        _close_stale_runs(instance, lake_of(settings))
         yield instance
 
 

@@ -4,12 +4,15 @@ Belongs here: option names and help; numbers stay texts until the request checks
 Imports of anything heavy happen inside a command, so that ``sgf --help`` answers at once.
 """
 
+import getpass
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
+from sgf_pipeline.cli.feature_serving import features_app
 from sgf_pipeline.cli.quality import quality_app
 from sgf_pipeline.cli.words import listed
 from sgf_pipeline.domain.errors import SgfError, outcome_of
@@ -27,6 +30,7 @@ app.add_typer(cases_app, name="cases")
 audit_app = typer.Typer(help="The audit trail of all batches.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
 app.add_typer(quality_app, name="quality")
+app.add_typer(features_app, name="features")
 
 # What a first try asks for: a month of a small French bank.
 DEFAULT_COUNT = 1000
@@ -111,8 +115,47 @@ def generate(
         "language": language,
     }
     content.update({name: value for name, value in optional.items() if value is not None})
-    delivery = {"save": not no_save, "s3": not no_s3, "kafka": not no_kafka, "requested_by": "cli"}
+    delivery = {"save": not no_save, "s3": not no_s3, "kafka": not no_kafka, "requested_by": f"cli:{_user()}"}
     build_batch(content, delivery, batch_id=batch_id, storage_url=storage_url, as_json=as_json)
+
+
+@app.command()
+def replay(
+    batch_id: Annotated[str, typer.Argument(metavar="BATCH", help="a finished batch, exported to the lake")],
+    rate: Annotated[
+        float | None, typer.Option(metavar="NUMBER", help="transactions a second, held [5000]", show_default=False)
+    ] = None,
+    speed_up: Annotated[
+        float | None,
+        typer.Option(metavar="NUMBER", help="follow the batch's own time, so many times as fast, instead of a rate"),
+    ] = None,
+    late_share: Annotated[
+        float, typer.Option(metavar="NUMBER", help="of transactions that come behind newer ones, 0 to 1")
+    ] = 0.0,
+    duplicate_share: Annotated[
+        float, typer.Option(metavar="NUMBER", help="of transactions that come twice, 0 to 1")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(metavar="INTEGER", min=0, help="which are late or double")] = 0,
+    skip: Annotated[
+        int, typer.Option(metavar="INTEGER", min=0, help="go on behind so many records, as an interrupted replay says")
+    ] = 0,
+    storage_url: Annotated[str | None, typer.Option(help="folder or s3://bucket/prefix [SGF_STORAGE_URL]")] = None,
+) -> None:
+    """Play a batch on Kafka against the clock: transactions at a held rate, labels when they are due."""
+    from sgf_pipeline.cli import replaying
+
+    replaying.replay(
+        batch_id, rate=rate, speed_up=speed_up, late_share=late_share, duplicate_share=duplicate_share, seed=seed,
+        skip=skip, storage_url=storage_url,
+    )  # fmt: skip
+
+
+def _user() -> str:
+    """Who typed the command, for the audit trail; a user id where the machine has no name for it."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return str(os.getuid())
 
 
 @cases_app.command("show")

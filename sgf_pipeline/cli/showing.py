@@ -4,11 +4,10 @@ import typer
 
 from sgf_pipeline import batches
 from sgf_pipeline.assets.stage_files import stage_path
-from sgf_pipeline.definitions import llm_of
+from sgf_pipeline.definitions import lake_of, llm_of
 from sgf_pipeline.domain.cases import CaseStep, FraudCase
 from sgf_pipeline.domain.request import check_scenario
 from sgf_pipeline.llm.recorded import recorded_cases
-from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.scenarios import scenario
 from sgf_pipeline.scenarios.base import Scenario
 from sgf_pipeline.settings import Settings, read_settings
@@ -32,7 +31,7 @@ def show(name: str, *, batch_id: str | None, count: int, seed: int, storage_url:
 
 
 def _of_batch(settings: Settings, table: Scenario, batch_id: str) -> list[FraudCase]:
-    lake = LakeResource(url=settings.storage_url, s3_endpoint_url=settings.s3_endpoint_url)
+    lake = lake_of(settings)
     request = batches.load(lake, batch_id)
     return recorded_cases(lake.read_rows(stage_path(lake, "fraud_cases", request.batch_id, table.name)))
 

@@ -67,6 +67,10 @@ class SinkUnavailableError(TransientError):
     """A sink did not answer."""
 
 
+class ReconciliationError(PermanentError):
+    """A sink does not hold what the receipts say: it was changed after the export."""
+
+
 class AuditError(PermanentError):
     """The audit trail does not hold together: somebody changed it."""
 
@@ -95,6 +99,7 @@ OUTCOMES: dict[type[SgfError], Outcome] = {
     ValidationFailedError: Outcome(5, 500, retry=False),
     ExplanationError: Outcome(5, 500, retry=False),
     SinkError: Outcome(4, 502, retry=False),
+    ReconciliationError: Outcome(4, 500, retry=False),
     AuditError: Outcome(6, 500, retry=False),
 }
 

@@ -10,7 +10,7 @@ in a running sum. Sums are kept in whole numbers (thousandths of the currency un
 they are exact: no figure depends on rows that it does not count, not even in its last digit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,17 +65,19 @@ class WindowFeature:
     reckon: Callable[["_Log"], Floats]
 
 
-def window_features(frame: pd.DataFrame) -> pd.DataFrame:
-    """The features of each row: a frame of float64 with ``frame``'s index and one column per ``WINDOW_FEATURES``.
+def window_features(frame: pd.DataFrame, features: Sequence[WindowFeature] | None = None) -> pd.DataFrame:
+    """The features of each row: a frame of float64 with ``frame``'s index and one column per feature.
 
-    ``frame`` holds the observable columns of the transaction schema, rows in any order; history begins with the
-    frame's own first row. Raises ``InvalidRequestError`` when a column is missing.
+    ``features`` are some of ``WINDOW_FEATURES``, all of them when absent. ``frame`` holds the observable columns of
+    the transaction schema, rows in any order; history begins with the frame's own first row. Raises
+    ``InvalidRequestError`` when a column is missing.
     """
     missing = [name for name in (*ENTITIES.values(), *_OTHER_COLUMNS) if name not in frame.columns]
     if missing:
         raise InvalidRequestError(f"columns of the frame lack {', '.join(missing)}; pass the transaction's FEATURES.")
     log = _Log(frame)
-    return pd.DataFrame({feature.name: feature.reckon(log) for feature in WINDOW_FEATURES}, index=frame.index)
+    wanted = WINDOW_FEATURES if features is None else features
+    return pd.DataFrame({feature.name: feature.reckon(log) for feature in wanted}, index=frame.index)
 
 
 class _Past:

@@ -314,7 +314,7 @@ def company_accounts(country: Array, number: Array) -> Array:
 
 # Companies that many customers pay or are paid by, of each country: how many there are, and how business gathers at
 # the first of them (the power of a uniform number). Their accounts are numbered in this order.
-COMPANIES = {"employer": (4000, 5), "utility": (60, 2), "dealer": (400, 3), "landlord": (150, 2)}
+COMPANIES = {"employer": (4000, 5), "utility": (60, 2), "dealer": (400, 3), "landlord": (150, 2), "carer": (300, 1)}
 
 
 def companies(trade: str, country: Array, luck: Array) -> Array:

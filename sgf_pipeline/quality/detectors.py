@@ -20,10 +20,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from sgf_pipeline.domain import events
 from sgf_pipeline.domain.errors import InvalidRequestError
 from sgf_pipeline.domain.randomness import rng
 from sgf_pipeline.domain.scenario_names import SCENARIO_NAMES
+from sgf_pipeline.domain.schema import FEATURES, FIELDS
 from sgf_pipeline.features.windows import window_features
 
 FOLDS = 5
@@ -31,6 +31,7 @@ MIN_FRAUDS = 200  # below either, a figure says more about the draw than about t
 MIN_LEGITIMATE = 5_000
 POOLED = "pooled"
 DAY_S = 86_400
+FASTEST_KMH = 500  # that a customer travels between two rows, airports and all
 DRAWS = 200  # of the bootstrap
 COUNTRIES = 100  # told apart; the learner's bins bound them
 TRAINING_ROWS = 60_000  # at most, per fold: enough for the size of the trees, and a bound on the time
@@ -70,15 +71,7 @@ class Detection:
     scores: pd.DataFrame
 
 
-_WORDS: dict[str, tuple[str, ...]] = {
-    "transaction_type": events.TRANSACTION_TYPES,
-    "direction": events.DIRECTIONS,
-    "channel": events.CHANNELS,
-    "entry_mode": events.ENTRY_MODES,
-    "authentication": events.AUTHENTICATIONS,
-    "response_code": events.RESPONSE_CODES,
-    "dispute_reason": events.DISPUTE_REASONS,
-}
+_WORDS = {field.name: field.words for field in FIELDS if field.words and field.name in FEATURES}
 _COUNTRIES = ("merchant_country", "counterparty_country", "ip_country")
 
 
@@ -209,14 +202,18 @@ def junior_rules(frame: pd.DataFrame) -> pd.DataFrame:
     """The alarms of textbook rules, as a junior would write them in a week: one column of booleans per rule.
 
     "Large" is the tenth of its transaction_type with the highest amounts, "tiny" the twentieth of all card rows with
-    the lowest; a customer is known from his fourth row on, a day after his first. An alarm of any rule counts as found.
+    the lowest; a customer is known from his fourth row on, a day after his first, and a merchant's usual day from the
+    fourth day of the log on. An alarm of any rule counts as found.
     """
     past = window_features(frame)
     amount, kind = frame["amount"], frame["transaction_type"].astype(str)
     large = amount >= amount.groupby(kind).transform(lambda of_kind: of_kind.quantile(0.9))
     tiny = frame["card_id"].notna() & (amount <= amount[frame["card_id"].notna()].quantile(0.05))
     known = (past["customer_count"] >= 3) & (past["account_known_days"] >= 1)
-    debit = frame["direction"] == "debit"
+    debit, purchase = frame["direction"] == "debit", kind == "purchase"
+    remote = frame["channel"].isin(["ecommerce", "mobile"])
+    usual_day_known = frame["event_time"] - frame["event_time"].min() > pd.Timedelta(days=3)
+    other_cards_same = past["merchant_same_amount_24h"] - past["card_same_amount_24h"]
     new_device = known & ((past["customer_device_count"] == 0) | (past["customer_device_age_s"] < DAY_S))
     rules = {
         "many rows in an hour": past["customer_count_1h"] >= 4,
@@ -225,14 +222,29 @@ def junior_rules(frame: pd.DataFrame) -> pd.DataFrame:
         "new country, large amount or new device": known & (past["customer_country_count"] == 0) & (large | new_device),
         "first payment to a payee, large": debit & (past["customer_counterparty_count"] == 0) & large,
         "new payee paid again within a day": debit & (past["customer_counterparty_age_s"] < DAY_S),
-        "account paid several times in a day": past["counterparty_count_24h"] >= 2,
+        "account paid several times in a day": past["counterparty_count_24h"] >= 3,
         "money in passed on within a day": debit & large & past["account_passed_24h"].between(0.5, 1.1),
         "young account, large amount": (frame["account_age_days"] < 180) & large,
         "merchant with many refunds or disputes": (past["merchant_count_7d"] >= 5)
-        & ((past["merchant_refund_share"] >= 0.15) | (past["merchant_dispute_share"] >= 0.02)),
-        "new merchant, large remote purchase": (past["customer_merchant_count"] == 0)
+        & ((past["merchant_refund_share"] >= 0.2) | (past["merchant_dispute_share"] >= 0.05)),
+        "new merchant, large remote purchase": (past["customer_merchant_count"] == 0) & large & remote,
+        "many cards in an hour at a quiet merchant": usual_day_known
+        & (past["merchant_cards_1h"] >= 2)
+        & (past["merchant_count_24h"] >= past["merchant_count_7d"] / 2),
+        "one amount on most cards at a merchant": (other_cards_same >= 2)
+        & (past["merchant_same_amount_24h"] >= past["merchant_count_24h"] / 2),
+        "too far from the last place": (past["customer_speed_kmh"] > FASTEST_KMH)
+        & (past["customer_km_from_last"] > 50),
+        "magnetic stripe, large amount or cash": (frame["entry_mode"] == "magstripe")
+        & (large | (kind == "withdrawal")),
+        "disputed twice before, purchase above the median": purchase
+        & (frame["prior_disputes"] >= 2)
+        & (amount >= amount[purchase].median()),
+        "disputed before, large again at a shop met this week": purchase
+        & (frame["prior_disputes"] >= 1)
         & large
-        & frame["channel"].isin(["ecommerce", "mobile"]),
+        & (past["customer_merchant_count"] >= 1)
+        & (past["customer_merchant_age_s"] < 7 * DAY_S),
     }
     return pd.DataFrame(rules, index=frame.index).astype(bool)
 

@@ -91,6 +91,11 @@ class Column:
     by_value: bool = True
     unit: Ints | None = None
 
+    @property
+    def structural(self) -> bool:
+        """Whether it is about how a row is written, which nothing that happens in the world explains."""
+        return self.kind not in ("row", "entity")
+
 
 @dataclass(frozen=True)
 class Values:

@@ -5,7 +5,7 @@ Belongs here: search and confidence bounds. Does not belong here: what a column 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 
 FALSE_POSITIVES = 0.001
 FOLDS = 5
+# A column of structure is judged among the rows that carry it, where that are so many frauds of so many cases, and so
+# many legitimate rows.
+PRESENT_FRAUDS, PRESENT_CLUSTERS, PRESENT_OTHERS = 50, 5, 500
 FRAUDS_A_TREE = 50  # a cell with fewer frauds gets no tree of its own
 _CLEARLY = 2.0  # standard deviations that a value must have been fraud more often than its cell, to count
 _ERROR = 0.05
@@ -26,18 +29,34 @@ _VALUES_A_TREE = 8  # a column offers the tree at most this many values, each wi
 
 
 @dataclass(frozen=True)
-class Grading:
-    """Rows graded by one column: the higher the grade (< ``levels``; -1 is null), the more suspect.
+class Among:
+    """The rows that an AUC compares: how many frauds and legitimate rows of each cell, and what the cell counts.
 
-    ``weight`` is what each cell counts in the AUC.
+    A null ties with everything, or, if only what is ``present`` counts, is left out.
     """
+
+    frauds: Ints
+    others: Ints
+    weight: Floats
+    present: bool = False
+
+    @classmethod
+    def of(cls, frauds: Ints, others: Ints, *, present: bool = False) -> "Among":
+        # Frauds in a cell without any legitimate row say nothing about another column
+        weight = np.where(others > 0, frauds, 0)
+        return cls(frauds, others, weight / max(1, int(weight.sum())), present)
+
+
+@dataclass(frozen=True)
+class Grading:
+    """Rows graded by one column: the higher the grade (< ``levels``; -1 is null), the more suspect."""
 
     column: Column
     text: str
     auc: float
     levels: int
     grades: Callable[[], Ints]
-    weight: Floats
+    among: Among
 
 
 @dataclass(frozen=True)
@@ -60,9 +79,7 @@ class Rules:
         cells = len(seen.cells)
         self._cell_frauds = np.bincount(seen.cell[seen.frauds], minlength=cells)
         self._cell_others = np.bincount(seen.cell[seen.others], minlength=cells)
-        # Frauds in a cell without any legitimate row say nothing about another column
-        weight = np.where(self._cell_others > 0, self._cell_frauds, 0)
-        self.weight = weight / max(1, int(weight.sum()))
+        self.all = Among.of(self._cell_frauds, self._cell_others)
         self._fold = _folds(seen)
         self._stratum = (seen.cell * FOLDS + self._fold).astype(np.int64)
         self._clusters = np.unique(seen.cluster[seen.frauds], return_inverse=True)[1]
@@ -75,6 +92,17 @@ class Rules:
         others = np.bincount(key[self._seen.others], minlength=shape[0] * shape[1])
         return frauds.reshape(shape)[:, 1:], others.reshape(shape)[:, 1:]
 
+    def _among(self, column: Column, frauds: Ints, others: Ints) -> Among:
+        """All rows, or, for a column of structure, those that carry it (so many in each cell), if they are enough."""
+        if not column.structural or others.sum() < PRESENT_OTHERS or frauds.sum() < PRESENT_FRAUDS:
+            return self.all
+        carried = column.codes[self._seen.frauds] >= 0
+        if carried.all() and others.sum() == self._cell_others.sum():
+            return self.all
+        if len(np.unique(self._clusters[carried])) < PRESENT_CLUSTERS:
+            return self.all
+        return Among.of(frauds, others, present=True)
+
     def look_at(self, column: Column, *, flagging: bool) -> tuple[list[Grading], list[Rule]]:
         """What can be made of a column: in order (the better direction), and by values learnt on other cases.
 
@@ -84,12 +112,13 @@ class Rules:
         rules: list[Rule] = []
         if column.ordered:
             frauds, others = self._counts(column.codes, column.size)
-            auc = self._stratified_auc(frauds, others)
+            among = self._among(column, frauds.sum(axis=1), others.sum(axis=1))
+            auc = _stratified_auc(frauds, others, among)
             if auc >= 0.5:
                 what, grades = f"high {column.name}", lambda: column.codes
             else:
                 what, auc, grades = f"low {column.name}", 1 - auc, lambda: _turned(column)
-            gradings.append(Grading(column, what, auc, column.size, grades, self.weight))
+            gradings.append(Grading(column, what, auc, column.size, grades, among))
             if flagging:
                 rules.append(self._threshold(column, frauds, others))
         if column.by_value:
@@ -120,42 +149,47 @@ class Rules:
             return counts.reshape(columns, cells, FOLDS, size)
 
         frauds, others = counted(self._seen.frauds), counted(self._seen.others)
+        there = slice(0, values.NULL)
         elsewhere = frauds.sum(axis=2, keepdims=True) - frauds
         rows = elsewhere + others.sum(axis=2, keepdims=True) - others
-        base = elsewhere.sum(axis=3, keepdims=True) / np.maximum(rows.sum(axis=3, keepdims=True), 1)
+        base = elsewhere[..., there].sum(axis=3, keepdims=True)
+        base = base / np.maximum(rows[..., there].sum(axis=3, keepdims=True), 1)
         seen, expected = elsewhere.sum(axis=1), (rows * base).sum(axis=1)
         clearly = seen - expected > _CLEARLY * np.sqrt(expected)
         clearly[..., values.NULL] = False
         # Even if all frauds with such a value lay above all other rows, the AUC were half their share above a half
-        share = (frauds.sum(axis=1) * clearly).sum(axis=(1, 2)) / max(1, int(self._cell_frauds.sum()))
+        carried = np.maximum(frauds[..., there].sum(axis=(1, 2, 3)), 1)
+        share = (frauds.sum(axis=1) * clearly).sum(axis=(1, 2)) / carried
         lift = np.round((seen + 1) / (expected + 1), 9)
         gradings = []
         for number in np.flatnonzero(0.5 + share / 2 > least):
+            row = values.codes[number]
+            codes = np.where(row == values.NULL, -1, row)
+            column = Column(values.names[int(number)], values.kind, codes, size, False, str, True, values.unit)
+            counts = [part[number][..., there].sum(axis=(1, 2)) for part in (frauds, others)]
+            among = self._among(column, counts[0], counts[1])
             score = np.where(clearly[number], lift[number], 0.0)
             order, levels = _graded(score.ravel())
+            kept = order.reshape(FOLDS, size)[:, there] if among.present else order
             by_cell = [
-                np.array([np.bincount(order, counts.ravel(), levels) for counts in part[number]])
+                np.array(
+                    [
+                        np.bincount(kept.ravel(), (cell[:, there] if among.present else cell).ravel(), levels)
+                        for cell in part[number]
+                    ]
+                )
                 for part in (frauds, others)
             ]
             worth = ", ".join(f"{value:x}" for value in np.flatnonzero(clearly[number].any(axis=0)))
 
-            def grades(row: Ints = values.codes[number], order: Ints = order) -> Ints:
+            def grades(row: Ints = row, order: Ints = order, present: bool = among.present) -> Ints:
                 graded: Ints = order[self._fold * size + row]
-                return graded
+                return np.where(present & (row == values.NULL), -1, graded)
 
-            column = Column(
-                values.names[int(number)], values.kind, values.codes[number], size, False, str, True, values.unit
-            )
             text = f"{column.name} in {{{worth}}} (values learnt on other cases)"
-            auc = self._stratified_auc(by_cell[0], by_cell[1])
-            gradings.append(Grading(column, text, auc, levels, grades, self.weight))
+            auc = _stratified_auc(by_cell[0], by_cell[1], among)
+            gradings.append(Grading(column, text, auc, levels, grades, among))
         return gradings
-
-    def _stratified_auc(self, frauds: Ints, others: Ints) -> float:
-        """AUC within the cells, weighted by their frauds; a null ties with everything."""
-        placed = (frauds * _placements(others, self._cell_others)).sum(axis=1)
-        placed += 0.5 * (self._cell_frauds - frauds.sum(axis=1))
-        return float((self.weight * placed / np.maximum(self._cell_frauds, 1)).sum())
 
     def _threshold(self, column: Column, frauds: Ints, others: Ints) -> Rule:
         """The best threshold, over all rows or within one cell."""
@@ -201,8 +235,17 @@ class Rules:
         renumbered[kept] = np.arange(1, size)
         key = self._stratum * size + renumbered[column.codes + 1]
         shape = (len(self._seen.cells), FOLDS, size)
-        frauds = np.bincount(key[self._seen.frauds], minlength=shape[0] * FOLDS * size).reshape(shape)
-        others = np.bincount(key[self._seen.others], minlength=shape[0] * FOLDS * size).reshape(shape)
+        carried = column.codes >= 0
+        among = self._among(
+            column,
+            *(np.bincount(self._seen.cell[part][carried[part]], minlength=shape[0])
+              for part in (self._seen.frauds, self._seen.others)),
+        )  # fmt: skip
+        frauds, others = (
+            np.bincount(key[part][carried[part]] if among.present else key[part], minlength=shape[0] * FOLDS * size)
+            .reshape(shape)
+            for part in (self._seen.frauds, self._seen.others)
+        )  # fmt: skip
         elsewhere = frauds.sum(axis=1, keepdims=True) - frauds
         rows = elsewhere + others.sum(axis=1, keepdims=True) - others
         learnt = np.flatnonzero((elsewhere > 0) & (np.arange(size) > 0))
@@ -221,11 +264,13 @@ class Rules:
         order, levels = _graded(np.where(clearly, lift, 0.0))
         cell = learnt // (FOLDS * size) * levels + order
         by_cell = [np.bincount(cell, own, shape[0] * levels).reshape(-1, levels) for own in (own_frauds, own_others)]
-        for counts, totals in zip(by_cell, (self._cell_frauds, self._cell_others), strict=True):
+        for counts, totals in zip(by_cell, (among.frauds, among.others), strict=True):
             counts[:, 0] += totals - counts.sum(axis=1)
         text = f"{column.name} (values learnt on other cases)"
-        auc = self._stratified_auc(by_cell[0], by_cell[1])
-        grading = Grading(column, text, auc, levels, lambda: by_row(order), self.weight)
+        auc = _stratified_auc(by_cell[0], by_cell[1], among)
+        grading = Grading(
+            column, text, auc, levels, lambda: np.where(among.present & ~carried, -1, by_row(order)), among
+        )
 
         rate, rates = _graded(seen_frauds / (seen_rows + 1.0))
         found = np.cumsum(np.bincount(rate, own_frauds, rates)[:0:-1])
@@ -255,25 +300,26 @@ class Rules:
         Frauds hang together by case, legitimate rows by customer; where a column only describes an entity, both also
         by that entity, and the wider of the two counts.
         """
-        seen, grades = self._seen, grading.grades()
+        seen, grades, among = self._seen, grading.grades(), grading.among
         frauds, others = self._counts(grades, grading.levels)
-        of_fraud = _by_row(_placements(others, self._cell_others), seen.cell, grades)[seen.frauds]
-        of_other = 1 - _by_row(_placements(frauds, self._cell_frauds), seen.cell, grades)[seen.others]
-        cell_of_fraud, cell_of_other = seen.cell[seen.frauds], seen.cell[seen.others]
-        in_cell = np.bincount(cell_of_fraud, of_fraud, len(seen.cells)) / np.maximum(self._cell_frauds, 1)
-        fraud_parts = (grading.weight / np.maximum(self._cell_frauds, 1))[cell_of_fraud] * (of_fraud - grading.auc)
-        other_parts = (grading.weight / np.maximum(self._cell_others, 1))[cell_of_other] * (
-            of_other - in_cell[cell_of_other]
-        )
-        of_customer = seen.customer[seen.others]
-        variances = [clustered_variance(fraud_parts, self._clusters) + clustered_variance(other_parts, of_customer)]
-        freedom = int(self._clusters.max())
+        placed_frauds, placed_others = _placements(others, among.others), _placements(frauds, among.frauds)
+        compared = grades >= 0 if among.present else np.ones(seen.rows, dtype=bool)
+        fraud, other = compared[seen.frauds], compared[seen.others]
+        of_fraud = _by_row(placed_frauds, seen.cell, grades)[seen.frauds][fraud]
+        of_other = 1 - _by_row(placed_others, seen.cell, grades)[seen.others][other]
+        cell_of_fraud, cell_of_other = seen.cell[seen.frauds][fraud], seen.cell[seen.others][other]
+        in_cell = np.bincount(cell_of_fraud, of_fraud, len(seen.cells)) / np.maximum(among.frauds, 1)
+        fraud_parts = (among.weight / np.maximum(among.frauds, 1))[cell_of_fraud] * (of_fraud - grading.auc)
+        other_parts = (among.weight / np.maximum(among.others, 1))[cell_of_other] * (of_other - in_cell[cell_of_other])
+        clusters, customers = self._clusters[fraud], seen.customer[seen.others][other]
+        variances = [clustered_variance(fraud_parts, clusters) + clustered_variance(other_parts, customers)]
+        freedom = len(np.unique(clusters)) - 1
         if grading.column.unit is not None:
             unit = grading.column.unit
-            units = _or_else(unit[seen.frauds], self._clusters)
+            units = _or_else(unit[seen.frauds][fraud], clusters)
             variances.append(
                 clustered_variance(fraud_parts, units)
-                + clustered_variance(other_parts, _or_else(unit[seen.others], of_customer))
+                + clustered_variance(other_parts, _or_else(unit[seen.others][other], customers))
             )
             freedom = min(freedom, len(np.unique(units)) - 1)
         return max(0.0, grading.auc - quantile(tried, freedom) * float(np.sqrt(max(variances))))
@@ -343,11 +389,11 @@ class Trees:
             lambda: flagged,
         )
 
-    def grading(self, weight: Floats) -> Grading:
+    def grading(self, among: Among) -> Grading:
         """The tree with the best AUC in each cell with ``FRAUDS_A_TREE`` (or the largest); rows graded by leaf."""
         grades = np.zeros(self._seen.rows, dtype=np.int64)
-        enough = min(FRAUDS_A_TREE, int(self._n_frauds[weight > 0].max(initial=0)))
-        weight = np.where(self._n_frauds >= enough, weight, 0.0)
+        enough = min(FRAUDS_A_TREE, int(self._n_frauds[among.weight > 0].max(initial=0)))
+        weight = np.where(self._n_frauds >= enough, among.weight, 0.0)
         weight = weight / max(float(weight.sum()), 1e-12)
         auc, text, heaviest = 0.0, "no tree", 0.0
         for cell in np.flatnonzero(weight > 0):
@@ -365,7 +411,8 @@ class Trees:
                 heaviest = float(weight[cell])
                 names = [self._texts[number] for number in (root, left, right)]
                 text = f"a tree ({names[0]}; if so, {names[1]}; if not, {names[2]}; in {self._seen.cells[cell]})"
-        return Grading(Column("tree", "row", grades, 4, True, str), text, auc, 4, lambda: grades, weight)
+        looked_at = replace(among, weight=weight)
+        return Grading(Column("tree", "row", grades, 4, True, str), text, auc, 4, lambda: grades, looked_at)
 
 
 def _sides(frauds: Floats, others: Floats, n_frauds: int, n_others: int) -> list[tuple[Floats, Floats]]:
@@ -430,6 +477,13 @@ def _said(condition: str, holds: bool) -> str:
             if sign in condition:
                 return condition.replace(sign, opposite, 1)
     return condition
+
+
+def _stratified_auc(frauds: Ints, others: Ints, among: Among) -> float:
+    """AUC within the cells, weighted by their frauds; ``frauds`` and ``others`` by (cell, grade), nulls left out."""
+    placed = (frauds * _placements(others, among.others)).sum(axis=1)
+    placed += 0.5 * (among.frauds - frauds.sum(axis=1))
+    return float((among.weight * placed / np.maximum(among.frauds, 1)).sum())
 
 
 def _placements(others: Ints, totals: Ints) -> Floats:

@@ -6,8 +6,9 @@ not belong here: detectors that learn (gradient boosting), or whether legitimate
 ``docs/audit.md`` explains the method to users.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -168,6 +169,17 @@ def _sample(table: pa.Table, shard: Ints, seed: int) -> tuple[pa.Table, Ints, st
     return table.take(pa.array(kept)), shard[kept], note
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """A rule that could be a line's: what it looks at, what it reaches, and what costs something to find out or say."""
+
+    column: str
+    estimate: float
+    bound: Callable[[], float]
+    text: Callable[[], str]
+    figures: dict[str, float]  # for the fields of a finding
+
+
 class _Search:
     """Looks for the best rules in the rows of one shard (or of a pooled batch), and judges them."""
 
@@ -218,51 +230,67 @@ class _Search:
             self._recall_line("one-column recall", rules, recall_limit, tried),
             self._auc_line("one-column AUC", gradings, auc_limit, tried, judged=judged),
             self._recall_line("depth-2 tree recall", [trees.rule()], recall_limit, tried),
-            self._auc_line("depth-2 tree AUC", [trees.grading(self._rules.weight)], auc_limit, tried, judged=judged),
+            self._auc_line("depth-2 tree AUC", [trees.grading(self._rules.all)], auc_limit, tried, judged=judged),
         ]
 
     def _auc_line(
         self, name: str, gradings: list[Grading], limit: float | None, tried: int, *, judged: bool
     ) -> Finding:
-        if not gradings:
+        candidates = [
+            _Candidate(
+                grading.column.name,
+                grading.auc,
+                partial(self._rules.auc_bound, grading, tried),
+                partial(_ordering, grading),
+                {"auc": grading.auc},
+            )
+            for grading in gradings
+        ]
+        return self._line(name, "AUC", candidates, limit, judged=judged)
+
+    def _recall_line(self, name: str, rules: list[Rule], limit: float | None, tried: int) -> Finding:
+        candidates = [
+            _Candidate(
+                rule.column,
+                rule.recall,
+                partial(self._rules.recall_bound, rule, tried),
+                partial(_flagging, rule),
+                {"recall": rule.recall, "false_positive_rate": rule.false_positive_rate},
+            )
+            for rule in rules
+        ]
+        return self._line(name, "recall", candidates, limit, judged=self._judged)
+
+    def _line(
+        self, name: str, measure: str, candidates: list[_Candidate], limit: float | None, *, judged: bool
+    ) -> Finding:
+        """The candidate that is most surely past the limit, or else the one with the highest estimate."""
+        if not candidates:
             return Finding(name, self._scenario, "passed", "no column of this kind varies", limit=limit)
-        gradings = sorted(gradings, key=lambda grading: -grading.auc)
-        suspects = [grading for grading in gradings if limit is not None and grading.auc > limit] or gradings[:1]
-        bounds = [self._rules.auc_bound(grading, tried) for grading in suspects]
-        bound, worst = max(zip(bounds, suspects, strict=True), key=lambda pair: pair[0])
+        candidates = sorted(candidates, key=lambda one: -one.estimate)
+        suspects = [one for one in candidates if limit is not None and one.estimate > limit] or candidates[:1]
+        bound, worst = max(((one.bound(), one) for one in suspects), key=lambda pair: pair[0])
         return Finding(
             name,
             self._scenario,
             _status(bound, limit, judged=judged),
-            f"{worst.text} orders rows with AUC {worst.auc:.3f} within (transaction_type, channel)",
-            measure="AUC",
-            estimate=worst.auc,
+            worst.text(),
+            measure=measure,
+            estimate=worst.estimate,
             bound=bound,
             limit=limit,
-            auc=worst.auc,
-            also=_also([grading.column.name for grading in suspects], worst.column.name),
+            also=_also([one.column for one in suspects], worst.column),
             why=self._note,
+            **worst.figures,
         )
 
-    def _recall_line(self, name: str, rules: list[Rule], limit: float | None, tried: int) -> Finding:
-        rules = sorted(rules, key=lambda rule: -rule.recall)
-        suspects = [rule for rule in rules if limit is not None and rule.recall > limit] or rules[:1]
-        bounds = [self._rules.recall_bound(rule, tried) for rule in suspects]
-        bound, worst = max(zip(bounds, suspects, strict=True), key=lambda pair: pair[0])
-        return Finding(
-            name,
-            self._scenario,
-            _status(bound, limit, judged=self._judged),
-            f"{worst.text()} finds {worst.recall:.0%} of fraud at {worst.false_positive_rate:.2%} false positives",
-            measure="recall",
-            estimate=worst.recall,
-            bound=bound,
-            limit=limit,
-            recall=worst.recall,
-            false_positive_rate=worst.false_positive_rate,
-            also=_also([rule.column for rule in suspects], worst.column),
-            why=self._note,
-        )
+
+def _ordering(grading: Grading) -> str:
+    return f"{grading.text} orders rows with AUC {grading.auc:.3f} within (transaction_type, channel)"
+
+
+def _flagging(rule: Rule) -> str:
+    return f"{rule.text()} finds {rule.recall:.0%} of fraud at {rule.false_positive_rate:.2%} false positives"
 
 
 def _status(bound: float, limit: float | None, *, judged: bool) -> Status:

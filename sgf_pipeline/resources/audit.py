@@ -1,29 +1,30 @@
 """The audit trail: one row of ``synthetic_batches`` for each manifest, chained by SHA-256.
 
 Belongs here: appending a row, and walking the chain. Does not belong here: the table and the triggers that refuse
-UPDATE, DELETE and TRUNCATE (``sgf_pipeline.resources.migrations``).
+UPDATE, DELETE and TRUNCATE (``sgf_pipeline.resources.migrations``), and how its rows are reached (each warehouse's
+``trail``).
 
 Every row holds the hash of the row before it, the first one 64 zeros. Whoever changes, removes or forges a row breaks
 the chain at that row; whoever cuts its tail is found by the manifests, each of which names its own row.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-import sqlalchemy as sa
-
-from sgf_pipeline.domain.errors import AuditError
+from sgf_pipeline.domain.errors import AuditError, SinkUnavailableError
 from sgf_pipeline.domain.request import canonical_json
-from sgf_pipeline.resources.warehouse import Warehouse
 
 GENESIS = "0" * 64
 COLUMNS = ("position", "tenant", "batch_id", "manifest_number", "content_sha", "receipts_sha", "request", "shards",
            "row_count", "fraudulent", "legit", "model", "cost_usd", "s3_uri", "requested_by", "created_at",
            "sgf_version", "previous_sha", "row_sha")  # fmt: skip
 _FACTS = COLUMNS[1:-2]
-_TABLE = sa.table("synthetic_batches", *map(sa.column, COLUMNS))
+_SAME_MANIFEST = ("tenant", "batch_id", "manifest_number", "receipts_sha")
+# Where no lock can be held over several requests, a writer whose place is taken begins again this often.
+ATTEMPTS = 50
 
 
 @dataclass(frozen=True)
@@ -34,33 +35,66 @@ class Link:
     row_sha: str
 
 
-def append(warehouse: Warehouse, facts: Mapping[str, Any]) -> Link:
+class PlaceTakenError(Exception):
+    """Another row names the same row before it: somebody appended in between."""
+
+
+class Trail(Protocol):
+    """The rows of ``synthetic_batches``, as a warehouse reaches them."""
+
+    def find(self, **wanted: Any) -> Mapping[str, Any] | None:
+        """A row with these values, if there is one."""
+
+    def newest(self) -> Mapping[str, Any] | None:
+        """The row with the highest position."""
+
+    def insert(self, row: Mapping[str, Any]) -> None:
+        """Add a row. Raises ``PlaceTakenError`` where nothing else keeps two writers from the same place."""
+
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """All rows by position."""
+
+
+class Audited(Protocol):
+    """A warehouse with an audit trail."""
+
+    @property
+    def address(self) -> str:
+        """For messages: never with a password or key."""
+
+    def trail(self, *, writing: bool) -> AbstractContextManager[Trail]:
+        """The trail; for ``writing``, nobody else's ``writing`` comes between where the warehouse can see to that."""
+
+
+def append(warehouse: Audited, facts: Mapping[str, Any]) -> Link:
     """Append a row with these facts (``COLUMNS`` but the place and the hashes), after the last one; return its place.
 
     The same manifest (batch, number, receipts) is not appended twice: a run killed before its manifest was written
     finds its row again. Raises ``AuditError`` where the last row is not sound, for a chain that goes on after a
     forged row would hide it.
     """
-    with warehouse.writing() as connection:
-        known = connection.execute(
-            sa.text("SELECT position, row_sha FROM synthetic_batches WHERE tenant = :tenant AND batch_id = :batch_id"
-                    " AND manifest_number = :manifest_number AND receipts_sha = :receipts_sha"),
-            {name: facts[name] for name in ("tenant", "batch_id", "manifest_number", "receipts_sha")},
-        ).first()  # fmt: skip
-        if known is not None:
-            return Link(*known)
-        newest = connection.execute(sa.select(_TABLE).order_by(_TABLE.c.position.desc()).limit(1)).mappings().first()
-        last = None if newest is None else dict(newest)
-        if last is not None and row_sha(last) != last["row_sha"]:
-            raise AuditError(_broken(warehouse, last, "its hash is not that of its content"))
-        row = {
-            "position": 1 if last is None else last["position"] + 1,
-            **{name: facts[name] for name in _FACTS},
-            "previous_sha": GENESIS if last is None else last["row_sha"],
-        }
-        row["row_sha"] = row_sha(row)
-        connection.execute(sa.insert(_TABLE), row)
-        return Link(row["position"], row["row_sha"])
+    for _ in range(ATTEMPTS):
+        with warehouse.trail(writing=True) as trail:
+            known = trail.find(**{name: facts[name] for name in _SAME_MANIFEST})
+            if known is not None:
+                return Link(known["position"], known["row_sha"])
+            last = trail.newest()
+            if last is not None and row_sha(last) != last["row_sha"]:
+                raise AuditError(_broken(warehouse, last, "its hash is not that of its content"))
+            row = {
+                "position": 1 if last is None else last["position"] + 1,
+                **{name: facts[name] for name in _FACTS},
+                "previous_sha": GENESIS if last is None else last["row_sha"],
+            }
+            row["row_sha"] = row_sha(row)
+            try:
+                trail.insert(row)
+            except PlaceTakenError:
+                continue
+            return Link(row["position"], row["row_sha"])
+    raise SinkUnavailableError(
+        f"audit trail of {warehouse.address}: another writer was quicker {ATTEMPTS} times: try again later"
+    )
 
 
 def row_sha(row: Mapping[str, Any]) -> str:
@@ -68,16 +102,15 @@ def row_sha(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json({name: row[name] for name in COLUMNS[:-1]}).encode()).hexdigest()
 
 
-def verify(warehouse: Warehouse, manifests: Iterable[tuple[str, Link]] = ()) -> int:
+def verify(warehouse: Audited, manifests: Iterable[tuple[str, Link]] = ()) -> int:
     """Walk the chain, then look each manifest's link up in it; return how many rows it has.
 
     ``manifests``: (name of the manifest for messages, its link). Raises ``AuditError`` naming the first broken row.
     """
     hashes: dict[int, str] = {}
     before = GENESIS
-    with warehouse.reading() as connection:
-        found = connection.execution_options(stream_results=True).execute(sa.select(_TABLE).order_by(_TABLE.c.position))
-        for place, row in enumerate(map(dict, found.mappings()), start=1):
+    with warehouse.trail(writing=False) as trail:
+        for place, row in enumerate(trail.rows(), start=1):
             if row["position"] != place:
                 raise AuditError(_broken(warehouse, row, f"row {place} is missing before it"))
             if row["previous_sha"] != before:
@@ -95,7 +128,7 @@ def verify(warehouse: Warehouse, manifests: Iterable[tuple[str, Link]] = ()) -> 
     return len(hashes)
 
 
-def _broken(warehouse: Warehouse, row: Mapping[str, Any], why: str) -> str:
+def _broken(warehouse: Audited, row: Mapping[str, Any], why: str) -> str:
     return (
         f"audit trail of {warehouse.address} is broken at row {row['position']}"
         f" (batch {row['batch_id']}, manifest {row['manifest_number']}): {why}; compare with a backup of the database"

@@ -1,6 +1,7 @@
 """The stream: transactions and, apart from them, their labels on two Kafka topics, each row exactly once.
 
-Belongs here: records, transactions, progress, reading back. Does not belong here: playing a batch against the clock.
+Belongs here: the connection, transactions, progress, reading back. Does not belong here: what a record holds
+(``stream_records``), and playing a batch against the clock (``replay``).
 
 A shard is sent in chunks, each one Kafka transaction that also commits offsets of a consumer group named after the
 shard and its content: on the labels' topic how many chunks are done, on the transactions' topic where the first one
@@ -9,26 +10,33 @@ began in each partition. A run that takes over after a crash first fences its pr
 nothing comes twice. Chunks hold the same rows in every attempt, because equal content is equal bytes.
 """
 
+import logging
+import ssl
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sgf_pipeline.domain.errors import SinkError, SinkUnavailableError
 from sgf_pipeline.domain.money import minor_digits
-from sgf_pipeline.domain.schema import FEATURES, LABELS
 from sgf_pipeline.domain.streams import RowStream
-from sgf_pipeline.resources.warehouse import Held, ShardKey
+from sgf_pipeline.resources.held import Held, ShardKey
+from sgf_pipeline.resources.stream_records import encoded_labels, encoded_transactions
 
 CHUNK_ROWS = 10_000  # one transaction; a larger one is not faster, and more is sent again after a crash
 PARTITIONS = 6  # of topics that we create ourselves
 CONNECT_SECONDS = 10
-SEND_SECONDS = 60.0
+SEND_SECONDS = 60.0  # what a chunk may take before the broker counts as one that does not answer
+CLOSE_SECONDS = 5.0
+BATCH_BYTES = 1 << 18
+LINGER_MS = 20
 READ_SECONDS = 60.0
 POLL_MS = 1_000
 # Labels carry the time at which a bank would have known as their timestamp, which a broker that deletes by age would
@@ -53,47 +61,28 @@ class Stream:
         self.servers = servers
         self.topic = topic
         self.labels_topic = labels_topic
-        self._options = {
-            "bootstrap_servers": servers.split(","),
-            "bootstrap_timeout_ms": CONNECT_SECONDS * 1000,
-            **security,
-        }
+        self._security = dict(security)
 
     def publish(self, delivered: Delivered, rows: RowStream, run_id: str) -> int:
         """Send what is not yet there of the shard's rows (``TRANSACTION_SCHEMA``); return how many were sent now.
 
-        Raises ``SinkUnavailableError`` where the broker does not answer, ``SinkError`` where it refuses.
+        Raises ``SinkUnavailableError`` where the broker does not answer within ``SEND_SECONDS``, ``SinkError`` where
+        it refuses. After either the same call, by a new producer, goes on behind the last committed chunk.
         """
-        from kafka import KafkaProducer
-        from kafka.errors import KafkaError
-
         key, group = delivered.key, _group(delivered)
         headers = [("tenant", key.tenant), ("batch", key.batch_id), ("shard", key.shard), ("run", run_id),
                    ("data", delivered.data_sha)]  # fmt: skip
         encoded = [(name, value.encode()) for name, value in headers]
         sent = 0
-        with self._reaching():
-            self._create_topics()
-            producer = KafkaProducer(
-                **self._options, transactional_id=f"sgf.{key.tenant}.{key.batch_id}.{key.shard}", acks="all",
-                enable_idempotence=True, linger_ms=20, batch_size=1 << 18, max_block_ms=int(SEND_SECONDS * 1000),
-            )  # fmt: skip
-            try:
+        with self.reaching():
+            self.create_topics()
+            with self.producer(transactional_id=f"sgf.{key.tenant}.{key.batch_id}.{key.shard}") as producer:
                 producer.init_transactions()
                 done = self._chunks_done(group)
                 for number, chunk in enumerate(_chunks(rows)):
-                    if number < done:
-                        continue
-                    producer.begin_transaction()
-                    try:
+                    if number >= done:
                         self._send(producer, chunk, encoded, group, number)
-                    except KafkaError:
-                        producer.abort_transaction()
-                        raise
-                    producer.commit_transaction()
-                    sent += chunk.num_rows
-            finally:
-                producer.close(timeout=SEND_SECONDS)
+                        sent += chunk.num_rows
         return sent
 
     def held(self, shards: Iterable[Delivered]) -> dict[ShardKey, Held]:
@@ -102,8 +91,8 @@ class Stream:
 
         wanted = {(one.key.tenant, one.key.batch_id, one.key.shard, one.data_sha): one for one in shards}
         counts = {one.key: [0, 0, 0] for one in wanted.values()}
-        with self._reaching():
-            consumer = KafkaConsumer(**self._options, isolation_level="read_committed", enable_auto_commit=False)
+        with self.reaching():
+            consumer = KafkaConsumer(**self._connection(), isolation_level="read_committed", enable_auto_commit=False)
             try:
                 partitions = [
                     TopicPartition(self.topic, n) for n in sorted(consumer.partitions_for_topic(self.topic) or ())
@@ -135,31 +124,71 @@ class Stream:
         return {key: Held(rows, minor, f"{bits:024x}") for key, (rows, minor, bits) in counts.items()}
 
     def _send(self, producer: Any, chunk: pa.Table, headers: list[tuple[str, bytes]], group: str, number: int) -> None:
+        """One chunk and the progress it makes, in one transaction."""
+        from kafka.errors import KafkaError, KafkaTimeoutError
+
+        producer.begin_transaction()
+        try:
+            self._fill(producer, chunk, headers, group, number)
+        except KafkaTimeoutError:
+            raise  # who does not answer will not answer an abort either; the next producer's fencing is the abort
+        except KafkaError:
+            with suppress(KafkaError):  # the first error is the one that matters
+                _within_bound(producer.abort_transaction)
+            raise
+        _within_bound(producer.commit_transaction)
+
+    def _fill(self, producer: Any, chunk: pa.Table, headers: list[tuple[str, bytes]], group: str, number: int) -> None:
         from kafka import TopicPartition
         from kafka.structs import OffsetAndMetadata
 
         offsets = {TopicPartition(self.labels_topic, PROGRESS): OffsetAndMetadata(number + 1, "", -1)}
+        places, label_places = (len(producer.partitions_for(topic)) for topic in (self.topic, self.labels_topic))
         if number == 0:
-            offsets |= {one: OffsetAndMetadata(end, "", -1) for one, end in self._end_offsets().items()}
+            ends = self._end_offsets(places)
+            offsets |= {one: OffsetAndMetadata(end, "", -1) for one, end in ends.items()}
         futures = [
-            producer.send(self.topic, key=key, value=value, headers=headers)
-            for key, value, _ in _records(chunk, FEATURES, "event_time")
+            producer.send(self.topic, key=key, value=value, headers=headers, partition=partition_of(key, places))
+            for key, value, _ in encoded_transactions(chunk)
         ]
         futures += [
-            producer.send(self.labels_topic, key=key, value=value, headers=headers, timestamp_ms=moment)
-            for key, value, moment in _labels(chunk)
-        ]
-        producer.flush(timeout=SEND_SECONDS)
+            producer.send(self.labels_topic, key=key, value=value, headers=headers, timestamp_ms=moment,
+                          partition=partition_of(key, label_places))
+            for key, value, moment in encoded_labels(chunk)
+        ]  # fmt: skip
+        producer.flush(timeout=SEND_SECONDS + CLOSE_SECONDS)
         for future in futures:
-            future.get(timeout=SEND_SECONDS)  # raises what became of it
-        producer.send_offsets_to_transaction(offsets, group)
+            future.get(timeout=0)  # raises what became of it
+        _within_bound(lambda: producer.send_offsets_to_transaction(offsets, group))
 
-    def _create_topics(self) -> None:
+    @contextmanager
+    def producer(self, **options: Any) -> Iterator[Any]:
+        """An idempotent producer with ``acks=all`` and kafka-python's further ``options``, closed within a bound."""
+        from kafka import KafkaProducer
+        from kafka.errors import KafkaError
+
+        bounds = {
+            "max_block_ms": int(SEND_SECONDS * 1000),
+            "request_timeout_ms": int(SEND_SECONDS * 500),
+            "delivery_timeout_ms": int(SEND_SECONDS * 1000),
+        }
+        producer = KafkaProducer(
+            **self._connection(), **{"batch_size": BATCH_BYTES, "linger_ms": LINGER_MS, **bounds, **options},
+            acks="all", enable_idempotence=True, metrics_enabled=False,
+        )  # fmt: skip
+        try:
+            yield producer
+        finally:
+            with suppress(KafkaError):  # every future has been looked at
+                producer.close(timeout=CLOSE_SECONDS)
+
+    def create_topics(self) -> None:
+        """Make both topics, unless they are there: one that is there is left as it is."""
         from kafka import KafkaAdminClient
         from kafka.admin import NewTopic
         from kafka.errors import TopicAlreadyExistsError
 
-        admin = KafkaAdminClient(**self._options)
+        admin = KafkaAdminClient(**self._connection())
         try:
             there = set(admin.list_topics())
             for topic in (self.topic, self.labels_topic):
@@ -169,13 +198,12 @@ class Stream:
         finally:
             admin.close()
 
-    def _end_offsets(self) -> dict[Any, int]:
+    def _end_offsets(self, partitions: int) -> dict[Any, int]:
         from kafka import KafkaConsumer, TopicPartition
 
-        consumer = KafkaConsumer(**self._options, enable_auto_commit=False)
+        consumer = KafkaConsumer(**self._connection(), enable_auto_commit=False)
         try:
-            numbers = sorted(consumer.partitions_for_topic(self.topic) or ())
-            ends: dict[Any, int] = consumer.end_offsets([TopicPartition(self.topic, number) for number in numbers])
+            ends: dict[Any, int] = consumer.end_offsets([TopicPartition(self.topic, one) for one in range(partitions)])
             return ends
         finally:
             consumer.close(autocommit=False)
@@ -196,7 +224,7 @@ class Stream:
         from kafka import KafkaAdminClient
         from kafka.errors import GroupIdNotFoundError
 
-        admin = KafkaAdminClient(**self._options)
+        admin = KafkaAdminClient(**self._connection())
         try:
             found = admin.list_group_offsets(group).get(group, {})
             return {(one.topic, one.partition): place.offset for one, place in found.items() if place.offset >= 0}
@@ -205,27 +233,108 @@ class Stream:
         finally:
             admin.close()
 
+    def _connection(self) -> dict[str, Any]:
+        """kafka-python's options for reaching the broker, with the TLS files read."""
+        options = {
+            "bootstrap_servers": self.servers.split(","),
+            "bootstrap_timeout_ms": CONNECT_SECONDS * 1000,
+            **{name: value for name, value in self._security.items() if not name.startswith("ssl_")},
+        }
+        if self._security.get("security_protocol", "").endswith("SSL"):
+            options["ssl_context"] = self._tls()
+        return options
+
+    def _tls(self) -> ssl.SSLContext:
+        own = self._security.get("ssl_certfile")
+        try:
+            context = ssl.create_default_context(cafile=self._security.get("ssl_cafile"))
+            if own:
+                context.load_cert_chain(own, self._security.get("ssl_keyfile"))
+        except (OSError, ssl.SSLError) as error:  # neither names the file
+            raise SinkError(
+                f"stream {self.servers} cannot be reached by TLS ({_said(error)}):"
+                " check KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE"
+            ) from error
+        return context
+
     @contextmanager
-    def _reaching(self) -> Iterator[None]:
+    def reaching(self) -> Iterator[None]:
         """Turn the client's errors into ours."""
         from kafka import errors
 
-        refused = (errors.AuthorizationError, errors.TopicAuthorizationFailedError,
-                   errors.GroupAuthorizationFailedError, errors.ClusterAuthorizationFailedError,
-                   errors.TransactionalIdAuthorizationFailedError, errors.SaslAuthenticationFailedError,
-                   errors.UnsupportedVersionError, errors.InvalidReplicationFactorError,
+        refused = (errors.AuthorizationError, errors.SaslAuthenticationFailedError,
+                   errors.UnsupportedSaslMechanismError, errors.IllegalSaslStateError,
+                   errors.UnsupportedVersionError, errors.InvalidReplicationFactorError, errors.InvalidTopicError,
                    errors.MessageSizeTooLargeError, errors.KafkaConfigurationError)  # fmt: skip
+        log = logging.getLogger("kafka")
+        if "sasl_plain_password" in self._security:  # which DEBUG shows, among the options and on the wire
+            log.setLevel(max(log.getEffectiveLevel(), logging.INFO))
+        heard = _Heard(refused)
+        log.addHandler(heard)
         try:
             yield
-        except refused as error:
-            raise SinkError(
-                f"stream {self.servers} refuses ({_said(error)}): check the KAFKA_ settings and the rights on"
-                f" {self.topic} and {self.labels_topic}"
-            ) from error
         except errors.KafkaError as error:
+            # What an earlier request of the same producer came to is an argument of the error that a later one raises.
+            reasons = (one for one in (error, *error.args, heard.refusal) if isinstance(one, Exception))
+            reason = next((one for one in reasons if isinstance(one, refused) or one is heard.refusal), None)
+            if reason is not None:
+                raise SinkError(
+                    f"stream {self.servers} refuses ({_said(reason)}): check the KAFKA_ settings and the rights on"
+                    f" {self.topic} and {self.labels_topic}"
+                ) from error
             raise SinkUnavailableError(
                 f"stream {self.servers} does not answer ({_said(error)}): try again later"
             ) from error
+        finally:
+            log.removeHandler(heard)
+
+
+class _Heard(logging.Handler):
+    """Why connections failed: kafka-python tells that to its log, and its caller only that time is up."""
+
+    def __init__(self, refused: tuple[type[Exception], ...]) -> None:
+        super().__init__(logging.WARNING)
+        self._refused = refused
+        self.refusal: Exception | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for said in record.args if isinstance(record.args, tuple) else ():
+            if isinstance(said, Exception) and (isinstance(said, self._refused) or _refuses_tls(said)):
+                self.refusal = said
+
+
+def _refuses_tls(error: Exception) -> bool:
+    # A handshake that ends in the middle is a broker that goes away, not one that refuses.
+    return "[SSL: " in str(error) and "EOF" not in str(error)
+
+
+@lru_cache(maxsize=1 << 18)
+def partition_of(account: bytes, partitions: int) -> int:
+    """Where Kafka's own default partitioner puts an account; kafka-python works it out again for every record."""
+    from kafka.partitioner.default import murmur2
+
+    return int(murmur2(account) & 0x7FFFFFFF) % partitions
+
+
+def _within_bound(call: Callable[[], object]) -> None:
+    """Call, and wait for ``SEND_SECONDS``: for a transaction's own requests kafka-python would wait for ever."""
+    from kafka.errors import KafkaError, KafkaTimeoutError
+
+    outcome: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            call()
+        except KafkaError as error:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(None)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        outcome.result(SEND_SECONDS)
+    except TimeoutError:
+        raise KafkaTimeoutError(f"no answer within {SEND_SECONDS:g} s") from None
 
 
 def _said(error: Exception) -> str:
@@ -253,28 +362,6 @@ def _chunks(rows: RowStream) -> Iterator[pa.Table]:
                 waiting, count = [], 0
     if waiting:
         yield pa.Table.from_batches(waiting)
-
-
-def _labels(chunk: pa.Table) -> Iterator[tuple[bytes, bytes, int]]:
-    """(account, JSON of the labels, when a bank would have known in ms) of each fraud: no record means no fraud."""
-    frauds = chunk.filter(chunk.column("is_fraud"))
-    return _records(frauds, ("transaction_id", *LABELS), "label_available_at")
-
-
-def _records(rows: pa.Table, names: tuple[str, ...], moment: str) -> Iterator[tuple[bytes, bytes, int]]:
-    accounts = rows.column("account_id").to_pylist()
-    moments = pc.floor_temporal(rows.column(moment), unit="millisecond").cast(pa.int64()).to_pylist()
-    columns = [_plain(rows.column(name)) for name in names]
-    for account, when, *values in zip(accounts, moments, *columns, strict=True):
-        yield account.encode(), orjson.dumps(dict(zip(names, values, strict=True))), when // 1000
-
-
-def _plain(column: Any) -> Any:
-    """What JSON can hold: times as ISO 8601 with microseconds and Z."""
-    if pa.types.is_timestamp(column.type):
-        texts = pc.strftime(column, "%Y-%m-%dT%H:%M:%S")
-        return pc.binary_join_element_wise(texts, "Z", "").to_pylist()
-    return column.to_pylist()
 
 
 def _count(record: Any, wanted: Mapping[Any, Delivered], counts: Mapping[ShardKey, list[int]]) -> None:

@@ -1,7 +1,8 @@
 """The warehouse: the table ``transactions`` in PostgreSQL (and so Supabase) or SQLite.
 
-Belongs here: connecting, migrating, loading one shard in one transaction, and reading back what lies there. Does
-not belong here: the audit trail (``sgf_pipeline.resources.audit``), which shares the connection.
+Belongs here: connecting, migrating, loading one shard in one transaction, reading back what lies there, and reaching
+the rows of ``synthetic_batches``. Does not belong here: the audit trail's chain (``sgf_pipeline.resources.audit``), and
+Supabase where only its REST address is known (``sgf_pipeline.resources.supabase``).
 
 A shard is loaded by deleting its rows and inserting the new ones in one transaction, so that loading it again
 replaces exactly its rows and a killed load leaves what was there. PostgreSQL is loaded from Arrow by ADBC
@@ -10,12 +11,11 @@ replaces exactly its rows and a killed load leaves what was there. PostgreSQL is
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +26,8 @@ from sgf_pipeline.domain.errors import ConfigurationError, SinkError, SinkUnavai
 from sgf_pipeline.domain.money import minor_digits
 from sgf_pipeline.domain.schema import TRANSACTION_SCHEMA
 from sgf_pipeline.domain.streams import RowStream
+from sgf_pipeline.resources import audit
+from sgf_pipeline.resources.held import Held, ShardKey
 
 # Key of the advisory lock under which two runs migrate or append one after the other; any fixed number would do.
 LOCK = 0x5347_4600
@@ -35,22 +37,14 @@ KEY_COLUMNS = ("tenant", "batch_id", "shard")
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-@dataclass(frozen=True)
-class ShardKey:
-    """Which rows of ``transactions`` are a shard's."""
+class AnyWarehouse(audit.Audited, Protocol):
+    """What the assets and manifests ask of a warehouse, by whichever way it is reached."""
 
-    tenant: str
-    batch_id: str
-    shard: str
+    def load(self, key: ShardKey, rows: RowStream, currency: str) -> int:
+        """Replace the shard's rows in one transaction; return how many."""
 
-
-@dataclass(frozen=True)
-class Held:
-    """What a sink holds of a shard: rows, sum of minor units, XOR of the 96 bits of the transaction ids."""
-
-    rows: int
-    minor_units: int
-    transaction_ids_xor: str
+    def held(self, key: ShardKey, currency: str) -> Held:
+        """Count and sum what the warehouse holds of the shard."""
 
 
 class Warehouse:
@@ -94,6 +88,12 @@ class Warehouse:
         """A connection to read from."""
         with self.reaching(), self.engine.connect() as connection:
             yield connection
+
+    @contextmanager
+    def trail(self, *, writing: bool) -> Iterator[audit.Trail]:
+        """The rows of ``synthetic_batches``; for ``writing``, within one transaction that excludes the others."""
+        with self.writing() if writing else self.reading() as connection:
+            yield _Trail(connection)
 
     def load(self, key: ShardKey, rows: RowStream, currency: str) -> int:
         """Replace the shard's rows by ``rows`` (``TRANSACTION_SCHEMA``) in one transaction; return how many.
@@ -279,6 +279,33 @@ def _as_sqlite(column: Any, field: pa.Field) -> Any:
     if pa.types.is_boolean(field.type):
         return column.cast(pa.int8()).to_pylist()
     return column.to_pylist()
+
+
+class _Trail:
+    """``audit.Trail`` on a connection."""
+
+    _TABLE = sa.table("synthetic_batches", *map(sa.column, audit.COLUMNS))
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def find(self, **wanted: Any) -> Mapping[str, Any] | None:
+        return self._first(sa.select(self._TABLE).filter_by(**wanted))
+
+    def newest(self) -> Mapping[str, Any] | None:
+        return self._first(sa.select(self._TABLE).order_by(self._TABLE.c.position.desc()).limit(1))
+
+    def insert(self, row: Mapping[str, Any]) -> None:
+        self._connection.execute(sa.insert(self._TABLE), dict(row))
+
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        query = sa.select(self._TABLE).order_by(self._TABLE.c.position)
+        for row in self._connection.execution_options(stream_results=True).execute(query).mappings():
+            yield dict(row)
+
+    def _first(self, query: sa.Select[Any]) -> Mapping[str, Any] | None:
+        row = self._connection.execute(query).mappings().first()
+        return None if row is None else dict(row)
 
 
 class _Counted:

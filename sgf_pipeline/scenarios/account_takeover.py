@@ -6,6 +6,7 @@ and card schemes (leaked passwords, swapped SIM cards, banking trojans, talked-o
 
 from collections import Counter
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -106,7 +107,8 @@ STEP_KINDS = {
     "cash_withdrawal": StepKind("cash is taken out", True, False, "withdrawal", ("atm", "branch"), ("balance",)),
 }  # fmt: skip
 
-WIRED = ("trial_transfer", "transfer_out", "own_mule_transfer")
+WIRED_ELSEWHERE = ("trial_transfer", "transfer_out")
+WIRED = (*WIRED_ELSEWHERE, "own_mule_transfer")
 BOUGHT = ("probe", "purchase", "big_purchase", "wallet_purchase")
 TRIALS = ("wallet_enrolment", "probe", "trial_transfer")
 DRAINS = ("big_purchase", "transfer_out", "own_mule_transfer", "cash_withdrawal")
@@ -130,6 +132,9 @@ GREEDY = {"low": 0.26, "medium": 0.18, "high": 0.11}
 # Of the most careful: how often a session comes from what looks like the victim's device (of the unskilled; the skilled
 # more), and how often a purchase is made where he buys himself.
 CLONED, OWN_SHOPS = 0.6, 0.9
+
+PACE = 0.2  # of the careless: times what the plan takes
+MOST_PAYEES = 24  # beside those that the plan names
 
 WIRE_LIMIT = 2  # times the card's limit may be transferred in a day
 MOST_A_DAY = {
@@ -168,7 +173,7 @@ def check(case: FraudCase) -> list[str]:
         found.append("own_mule_transfer needs at least 2 customers: the victim and a mule")
     if "own_mule_transfer" not in kinds and case.customers != 1:
         found.append(f"customers is {case.customers}: without an own_mule_transfer it is the victim alone")
-    if case.outsiders < 1 and any(kind in ("trial_transfer", "transfer_out") for kind in kinds):
+    if case.outsiders < 1 and any(kind in WIRED_ELSEWHERE for kind in kinds):
         found.append("a transfer to elsewhere needs at least 1 outsider")
     if case.merchant_category is None and any(kind in (*BOUGHT, "wallet_enrolment") for kind in kinds):
         found.append("merchant_category must be set where a shop is used")
@@ -191,11 +196,11 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     choice = victims(incident, 3, (case.victim_segment,))
     victim = int(choice[np.argmax(population.balance[choice])])
     home = int(population.country[victim])
-    mules = _mules(incident, victim, case.customers - 1)
-    outside = outside_accounts(incident, max(case.outsiders, 1))
+    mules = _mules(incident, victim, _payees(case, careful, case.customers - 1, ("own_mule_transfer",)))
+    outside = outside_accounts(incident, max(_payees(case, careful, case.outsiders, WIRED_ELSEWHERE), 1))
     countries = _account_countries(case, incident, careful, home, len(outside))
     by_day = rng.random() < careful
-    moments = step_times(case, incident, victim, frozenset() if by_day else BY_NIGHT, 1 + 3 * careful)
+    moments = step_times(case, incident, victim, frozenset() if by_day else BY_NIGHT, PACE + (4 - PACE) * careful)
     tries = _tries(case, incident, careful, victim, moments)
 
     kinds = np.array([case.steps[one.step].kind for one in tries])
@@ -225,8 +230,10 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
         counterparty, counterparty_country = outside[number], countries[number]
         link = np.full(n, -1)
         if len(mules):
-            # One mule a step: a mule takes several parts before the next one has his turn.
-            mule = mules[rng.integers(0, len(mules), len(case.steps))][step]
+            # A mule takes all parts of a step, or, if care is taken, each part goes to another one.
+            one = mules[rng.integers(0, len(mules), len(case.steps))][step]
+            each = mules[rng.integers(0, len(mules), len(tries))][try_of_row]
+            mule = np.where((rng.random(len(case.steps)) < careful)[step], each, one)
             inside = kind == "own_mule_transfer"
             counterparty = np.where(inside, population.account[mule], counterparty)
             counterparty_country = np.where(inside, population.country[mule], counterparty_country)
@@ -317,7 +324,8 @@ def _tries(case: FraudCase, incident: Incident, careful: float, victim: int, mom
     # What the victim himself moves at once: care draws the plan's sums towards it. (He is richer than most.)
     sent, cashed = 0.6 * usual_transfers(incident, np.full(n, victim)), usual_cash(incident, n).tolist()
     bought = population.habit[victim] * np.exp(rng.normal(0.3, population.habit_sigma[victim], n))
-    luck, rounding, part = rng.random(n), rng.random(n).tolist(), rng.uniform(0.4, 0.95, n)
+    # Who does not care takes as much at once as the plan allows.
+    luck, rounding, part = rng.random(n) ** (0.5 + 0.5 * careful), rng.random(n).tolist(), rng.uniform(0.4, 0.95, n)
     greed = np.where(rng.random(n) < GREEDY[case.sophistication] * (1 - 0.8 * careful), luck + 0.1, 0)
     suspected = np.where(rng.random(n) < 0.02, rng.choice(SUSPECTED, n), APPROVED)
     limit, held = int(population.card_limit[victim]), int(population.balance[victim])
@@ -385,6 +393,14 @@ def _tries(case: FraudCase, incident: Incident, careful: float, victim: int, mom
     return tries
 
 
+def _payees(case: FraudCase, careful: float, planned: int, kinds: tuple[str, ...]) -> int:
+    """How many accounts take the money that steps of these kinds send: half of the planned ones where everything is
+    wanted at once; the more care, the more others besides, up to one a payment, for a payee paid again strikes.
+    """
+    payments = sum(step.count for step in case.steps if step.kind in kinds)
+    return ceil(planned * (1 + careful) / 2) + min(round(careful * payments), MOST_PAYEES)
+
+
 def _mules(incident: Incident, victim: int, n: int) -> Array:
     """Up to ``n`` customers who take money for the gang, out of the few it has; mostly young ones."""
     population = incident.population
@@ -405,7 +421,7 @@ def _account_countries(case: FraudCase, incident: Incident, careful: float, home
 
 def _near(case: FraudCase, careful: float) -> float:
     """How often the offender seems to be where the victim lives."""
-    return 1 - (1 - NEAR[case.sophistication]) * (1 - 0.9 * careful)
+    return 1 - (1 - NEAR[case.sophistication] * (0.4 + 0.6 * careful)) * (1 - 0.9 * careful)
 
 
 def _sessions(

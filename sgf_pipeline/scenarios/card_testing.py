@@ -87,7 +87,7 @@ MOST_TESTED = 20
 # for nothing (terminals cannot), and how many cards are live. Our judgement, within what the realism report wants.
 TINY_UNITS = 2
 ONE, ZERO, LIVE = 0.3, 0.088, 0.51
-STAY_TINY = 0.45  # of an incident's tests, at least, however careful the offender
+STAY_TINY = 0.36  # of an incident's tests, at least, however careful the offender
 
 # Fractional parts of the multiples of these spread any number of incidents evenly, in all three at once.
 EVEN_STEPS = (0.8191725134, 0.6710436067, 0.5497004779)
@@ -255,7 +255,8 @@ def _amounts(
 def _grown(rng: np.random.Generator, test: Array, verified: Array, dear: Array) -> Array:
     """Which of the tests that might be dear are so: enough others stay, that verifications can be what they are."""
     tests = int(np.count_nonzero(test))
-    stay = min(tests, max(STAY_TINY * tests, np.count_nonzero(verified) / (ONE + ZERO)))
+    # Two more than that: the shares of one unit and of nothing are rounded down as well as up.
+    stay = min(tests, max(STAY_TINY * tests, (np.count_nonzero(verified) + 2) / (ONE + ZERO)))
     candidates = rng.permutation(np.flatnonzero(test & ~verified & dear))
     grown = np.zeros(len(test), dtype=bool)
     grown[candidates[: int(tests - stay)]] = True

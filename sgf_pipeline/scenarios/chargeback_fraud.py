@@ -15,10 +15,15 @@ import numpy as np
 
 from sgf_pipeline.domain.cases import CaseStep, FraudCase
 from sgf_pipeline.domain.events import CHANNELS, DISPUTE_REASONS, ENTRY_MODES, EventBlock
-from sgf_pipeline.population.customers import ADDRESSES_PER_CUSTOMER, DEVICES_PER_CUSTOMER, MEDIAN_HABIT_EUR
+from sgf_pipeline.population.customers import (
+    ADDRESSES_PER_CUSTOMER,
+    DEVICES_PER_CUSTOMER,
+    MEAN_ACTIVITY,
+    MEDIAN_HABIT_EUR,
+)
 from sgf_pipeline.population.filling import card_payments, returns, usual_entry_mode
 from sgf_pipeline.population.places import DAY_US
-from sgf_pipeline.population.world import FREE
+from sgf_pipeline.population.world import FREE, TRADES
 from sgf_pipeline.scenarios.base import Incident, Scenario, StepKind, Vector
 from sgf_pipeline.scenarios.playing import (
     SECOND_US,
@@ -120,11 +125,21 @@ USUAL = {
     "subscription_charge": ("4899", "5815", "4899", "5817", "4814"),
 }
 COUNTER = (*["5411"] * 4, "5812", "5812", "5814", "5311", "5651", "5912", "5499", "5331")
-# Kinds that may be bought at a counter as well, where the vector says so, and at any shop that a customer likes.
 DEARER = 2  # articles that a careless offender passes over for a dearer one
+MOST_CARE = 0.7  # at the lowest difficulty
+FULL = 6  # times as much, at the most, fill the baskets of the loud
+HASTE = 0.8  # by how much the loud shorten what a plan takes
+# Of the loud are among the fiftieth, and at least the six, who disputed most of so many customers.
+HABITUAL, FEWEST_HABITUAL, ASKED = 0.5, 6, 2000
+ROWS_A_SHOP = 3  # of one step, that the most careful buy at one shop on the web
+# Kinds that may be bought at a counter as well, where the vector says so, and at any shop that a customer likes.
 EVERYDAY = ("goods_purchase", "kept_purchase", "family_purchase")
 MOBILE = 0.38  # of honest purchases online are made on a phone, see traffic.spending
 COUNTER_SHARE = 0.5  # of honest purchases are made at a counter
+# Categories of which counters sell a good part; the counters of the others are hardly visited. So are shops with so few
+# visits in a month.
+AT_COUNTERS = frozenset(trade.mcc for trade in TRADES if trade.online <= 0.6)
+FEW_VISITS = 10
 CATEGORIES = frozenset(mcc for categories in GOODS.values() for mcc in categories)
 
 # Why a dispute is raised, in the order of DISPUTE_REASONS (fraud, not_received, not_as_described, duplicate,
@@ -196,25 +211,28 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     last dispute step all that are left. A refund or chargeback links to its purchase and never exceeds it.
     """
     rng, population = incident.rng, incident.population
-    who = _disputers(case, incident)
-    moments = step_times(case, incident, int(who[0]), frozenset(), 1.0)
+    # Who buys in his own name needs little care to look honest: below the highest difficulty nobody takes all of it.
+    careful = care(incident) * (MOST_CARE + (1 - MOST_CARE) * incident.difficulty)
+    loud = (1 - careful) * np.sqrt(1 - incident.difficulty)
+    who = _disputers(case, incident, loud)
+    moments = step_times(case, incident, int(who[0]), frozenset(), 1 - HASTE * loud)
     buying = [number for number, step in enumerate(case.steps) if step.kind in PURCHASES]
     step = np.repeat(buying, [case.steps[number].count for number in buying])
     times = np.concatenate([moments[number] for number in buying])
     n = len(step)
     false = np.array([s.kind in BOUGHT for s in case.steps])[step]
     customers = who[np.arange(n) % len(who)]
-    careful = care(incident)
     channels = _channels(case, incident, step, careful)
-    shops, known = _shops(case, incident, step, channels, customers, careful)
+    shops, known = _shops(case, incident, step, channels, customers, careful, loud)
     # A shop at which he is known has often stored his card, and with some luck another, too.
     stored = (channels != CHANNELS.index("pos")) & (rng.random(n) < np.where(known, 0.5, 0.2 * careful))
     stored |= np.array([s.kind == "subscription_charge" for s in case.steps])[step]
     family = np.array([s.kind == "family_purchase" for s in case.steps])[step]
     device, ip = _sessions(case, incident, customers, channels, family)
     second = (rng.random(len(who)) < 0.22)[np.arange(n) % len(who)]  # as often as honest customers take another card
+    amounts = _amounts(case, incident, step, customers, shops, careful, loud)
     columns = card_payments(
-        population, rng, customers, shops, times, _amounts(case, incident, step, customers, shops, careful), channels,
+        population, rng, customers, shops, times, amounts, channels,
         card=population.card[customers] + np.where(second, population.cards[customers] - 1, 0),
         entry_mode=np.where(stored, ENTRY_MODES.index("stored_credential"), usual_entry_mode(rng, channels)),
         device=device,
@@ -265,10 +283,11 @@ def _reasons(case: FraudCase, incident: Incident, channels: Array) -> Array:
     return np.where(carried, DISPUTE_REASONS.index("not_as_described"), why)
 
 
-def _disputers(case: FraudCase, incident: Incident) -> Array:
+def _disputers(case: FraudCase, incident: Incident, loud: float) -> Array:
     """The customers who claim falsely: rather ones who disputed before or share a device, in families of one household.
 
-    A serial disputer comes back: half of his gang's incidents are his.
+    A serial disputer comes back: half of his gang's incidents are his. The loud are mostly those of all customers who
+    dispute as a habit.
     """
     rng, population = incident.rng, incident.population
     serial = case.vector == "serial_disputer"
@@ -289,7 +308,12 @@ def _disputers(case: FraudCase, incident: Incident) -> Array:
     if family and case.customers > 1:
         home = _household(incident, int(chosen[0]))
         chosen = np.concatenate([chosen[:1], home[home != chosen[0]], chosen[1:][~np.isin(chosen[1:], home)]])
-    return np.asarray(chosen[: case.customers])
+    chosen = chosen[: case.customers]
+    known = rng.permutation(population.size) if population.size < ASKED else rng.integers(0, population.size, ASKED)
+    often = np.argsort(-population.prior_disputes[known], kind="stable")[: max(FEWEST_HABITUAL, len(known) // 50)]
+    drawn = known[often[rng.integers(0, len(often), len(chosen))]]
+    chosen = np.where(rng.random(len(chosen)) < HABITUAL * loud, drawn, chosen)
+    return np.fromiter(dict.fromkeys(chosen.tolist()), dtype=np.int64)
 
 
 def _household(incident: Incident, customer: int) -> Array:
@@ -318,12 +342,13 @@ def _channels(case: FraudCase, incident: Incident, step: Array, careful: float) 
 
 
 def _shops(
-    case: FraudCase, incident: Incident, step: Array, channels: Array, customers: Array, careful: float
+    case: FraudCase, incident: Incident, step: Array, channels: Array, customers: Array, careful: float, loud: float
 ) -> tuple[Array, Array]:
     """(merchant positions, whether the customer is known there).
 
-    Each step keeps to few shops of its category, some of which the whole campaign visits. With care, more comes from
-    categories of every day, and from wherever the customer goes anyway. Shops at a counter are near home.
+    Each step keeps to few shops of its category, some of which the whole campaign visits. With care there are more of
+    them, and more comes from categories of every day, and from wherever the customer goes anyway.
+    Shops at a counter are near home.
     """
     rng = incident.rng
     home = int(incident.population.country[customers[0]])
@@ -336,16 +361,21 @@ def _shops(
             mcc = GOODS[kind][rng.integers(0, len(GOODS[kind]))]
         for here in (False, True):
             rows = np.flatnonzero((step == number) & (pos == here))
+            if not len(rows):
+                continue
             everyday = COUNTER if here and kind != "travel_purchase" else USUAL[kind]
-            usual = rng.random(len(rows)) < 0.3 + 0.7 * careful
-            for some, category in ((rows[usual], everyday[rng.integers(0, len(everyday))]), (rows[~usual], mcc)):
+            sold = [one for one in GOODS[kind] if one in AT_COUNTERS or not here]
+            planned = mcc if mcc in sold else sold[rng.integers(0, len(sold))]
+            usual = rng.random(len(rows)) < 0.3 * (1 - loud) + 0.7 * careful
+            for some, category in ((rows[usual], everyday[rng.integers(0, len(everyday))]), (rows[~usual], planned)):
                 if here and len(some):
                     shops[some] = _near(incident, some, customers, category)
                 elif len(some):
                     abroad = rng.random() < 0.6 * (1 - careful)
                     country = merchant_country(case, incident, home) if abroad else home
-                    few = gang_merchants(incident, min(case.outsiders, 4), online=True, mcc=category, country=country)
-                    shops[some] = few[(rng.random(len(some)) ** 1.5 * len(few)).astype(np.int64)]
+                    n = max(min(case.outsiders, 4), round(careful * len(some) / ROWS_A_SHOP))
+                    few = gang_merchants(incident, n, online=True, mcc=category, country=country)
+                    shops[some] = few[(rng.random(len(some)) ** (1.5 + 8 * loud) * len(few)).astype(np.int64)]
     known = np.array([s.kind in EVERYDAY for s in case.steps])[step] & (rng.random(len(step)) < 0.9 * careful)
     shops[known] = usual_shops(incident, customers[known], ~pos[known])
     return shops, known
@@ -360,17 +390,26 @@ def _near(incident: Incident, rows: Array, customers: Array, mcc: str) -> Array:
         north = world.merchant_latitude[places] - population.latitude[one]
         east = (world.merchant_longitude[places] - population.longitude[one]) * 0.7
         chance = np.diff(cumulated, prepend=0.0) / (0.02 + north**2 + east**2) ** 2
+        # Others buy there as well: what hardly anybody visits in a month is passed over.
+        visits = world.merchant_popularity[places] * population.size * MEAN_ACTIVITY
+        chance *= visits / (FEW_VISITS + visits)
         his = np.flatnonzero(customers[rows] == one)
         near[his] = rng.choice(places, len(his), p=chance / chance.sum())
     return near
 
 
-def _amounts(case: FraudCase, incident: Incident, step: Array, customers: Array, shops: Array, careful: float) -> Array:
-    """What the customer usually pays at such a shop, times the step's range, which care draws to 1."""
+def _amounts(
+    case: FraudCase, incident: Incident, step: Array, customers: Array, shops: Array, careful: float, loud: float
+) -> Array:
+    """What the customer usually pays at such a shop, times the step's range, which care draws to 1.
+
+    The loud fill their baskets.
+    """
     rng, population, world = incident.rng, incident.population, incident.population.world
     low, high = np.array([(s.low, s.high) for s in case.steps])[step].T
     factor = (low * (high / low) ** rng.random(len(step))) ** (1 - careful)
     usual = population.habit[customers] / (MEDIAN_HABIT_EUR * world.eur)
+    factor = factor * FULL ** (loud**2 * rng.random(len(step)))
     amounts = world.amounts(rng, shops, usual * factor)
     # Who means to claim the price back takes the dearest of several articles, unless he hides among his habits.
     for _ in range(DEARER):
@@ -449,7 +488,7 @@ def _in_term(incident: Incident, bought: Array, planned: Array) -> Array:
     """The planned moments, but those outside the term of 10 to 60 days after their purchase move into it."""
     rng = incident.rng
     after = planned - bought
-    soon = np.minimum(FIRST_DAY + rng.exponential(4, len(bought)), LAST_DAY) * DAY_US
+    soon = np.minimum(FIRST_DAY + rng.exponential(6, len(bought)), LAST_DAY) * DAY_US
     late = rng.uniform(LAST_DAY / 2, LAST_DAY, len(bought)) * DAY_US
     after = np.where(after < FIRST_DAY * DAY_US, soon, np.where(after > LAST_DAY * DAY_US, late, after))
     return np.asarray(bought + after.astype(np.int64))

@@ -192,7 +192,12 @@ INVESTIGATION = (20 * 86_400, 120 * 86_400)  # by the acquirer, of what no victi
 # how often such a use shows the holder's device, or an address in his country.
 EVERYDAY, CLONED, NEAR = 0.95, 0.7, 0.95
 
-HONEST_VISITS = 8  # in a month, that a crooked shop has at the least where its trade has such shops
+MOST_CARE = 0.6  # at the lowest difficulty
+# The loud are done in this much less time, and take this many times as much.
+HASTE, DEAR = 0.8, 3.0
+ROWS_A_FRONT = 6  # of one incident, that the most careful let pass through one shop
+
+HONEST_VISITS = 4  # in a month, that a crooked shop has at the least where its trade has such shops
 
 # ISO 18245 categories in which captured cards are spent: electronics, computers, shoes, perfume, department stores; at
 # counters also fuel, tobacco and jewellery, online marketplaces and game credits.
@@ -249,12 +254,14 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     its holders buy themselves.
     """
     rng, population = incident.rng, incident.population
-    careful = care(incident)
-    people, shops, home = _people_and_shops(case, incident, careful)
+    # A shop's trade and its charges are there for all to see: below the highest difficulty nobody hides all of it.
+    careful = care(incident) * (MOST_CARE + (1 - MOST_CARE) * incident.difficulty)
+    loud = (1 - careful) * (1 - incident.difficulty)
+    people, shops, home = _people_and_shops(case, incident, careful, loud)
     gang = offender(case, incident, home)
     # Cards on file are charged at any hour; whatever happens at a counter keeps its hours.
     machine = frozenset(ON_FILE) - {plan.kind for plan in case.steps if plan.channel == "pos"}
-    times = np.concatenate(step_times(case, incident, int(people[0]), machine, 1 + 3 * careful))
+    times = np.concatenate(step_times(case, incident, int(people[0]), machine, 1 + 3 * careful - HASTE * loud))
     rows = _rows(case, incident, len(people))
     step, kinds, n = rows.step, rows.kinds, len(rows.step)
     customers = people[rows.who]
@@ -267,7 +274,7 @@ def play(case: FraudCase, incident: Incident) -> EventBlock:
     response = _responses(incident, careful, kinds)
     paid_back = np.isin(kinds, list(RETURNS))
     response[rows.origin[paid_back]] = APPROVED  # nothing was paid where a charge was refused
-    amounts = _amounts(case, incident, careful, rows, customers, at)
+    amounts = _amounts(case, incident, careful, loud, rows, customers, at)
     card = (population.card[people] + (rng.random(len(people)) * population.cards[people]).astype(np.int64))[rows.who]
 
     parts = []
@@ -332,15 +339,16 @@ class _Rows:
     origin: Array
 
 
-def _people_and_shops(case: FraudCase, incident: Incident, careful: float) -> tuple[Array, Array, int]:
+def _people_and_shops(case: FraudCase, incident: Incident, careful: float, loud: float) -> tuple[Array, Array, int]:
     """(customers hit, merchant positions of the crooked shops, country index of their neighbourhood).
 
     The careful run a shop of a trade in which the neighbourhood buys often, near home; only journeys are sold by
-    travel agencies alone. A gang keeps its shops in one neighbourhood. At a counter most victims live around it, else
+    travel agencies alone. A gang keeps its shops in one neighbourhood, the careful one less than others. The loud
+    sell all under one name, the careful under several. At a counter most victims live around it, else
     in its country.
     """
     population, world, rng = incident.population, incident.population.world, incident.rng
-    source = incident.campaign_rng() if rng.random() < 0.6 else rng
+    source = incident.campaign_rng() if rng.random() < 0.6 - 0.45 * careful else rng
     neighbour = int(source.random() * population.size)
     home, city = int(population.country[neighbour]), int(population.city[neighbour])
     selling = [step.channel for step in case.steps if step.kind not in (*SKIMMED, *RETURNS)]
@@ -365,9 +373,12 @@ def _people_and_shops(case: FraudCase, incident: Incident, careful: float) -> tu
     visits = world.merchant_popularity[shops] * population.size * MEAN_ACTIVITY
     least = min(int(np.searchsorted(visits, HONEST_VISITS)), len(shops) * 8 // 10)
     shops = shops[least : max(len(shops) * 95 // 100, least + 1)]
-    fronts = 1 if counter else min(max(case.outsiders, 1), 4, case.customers)
-    busy = np.cumsum(world.merchant_popularity[shops])
-    shops = shops[np.searchsorted(busy, source.random(fronts) * busy[-1]).clip(0, len(shops) - 1)]
+    fronts = 1 if counter or rng.random() < loud else min(max(case.outsiders, 1), 4)
+    if case.vector != "skimming_terminal":
+        fronts = max(fronts, round(careful * sum(step.count for step in case.steps) / ROWS_A_FRONT))
+    fronts = min(fronts, case.customers, len(shops))
+    busy = world.merchant_popularity[shops]
+    shops = shops[source.choice(len(shops), fronts, replace=False, p=busy / busy.sum())]
 
     people = victims(incident, 2 * case.customers, (case.victim_segment,))
     people = people[np.argsort(population.country[people] != home, kind="stable")]
@@ -432,8 +443,10 @@ def _elsewhere(
     return np.where(used == shop, other, used)
 
 
-def _amounts(case: FraudCase, incident: Incident, careful: float, rows: _Rows, customers: Array, at: Array) -> Array:
-    """Minor units, kind by kind in the order of the steps, since some follow from earlier rows."""
+def _amounts(
+    case: FraudCase, incident: Incident, careful: float, loud: float, rows: _Rows, customers: Array, at: Array
+) -> Array:
+    """Minor units, kind by kind in the order of the steps, since some follow from earlier rows. The loud take more."""
     rng, population, world = incident.rng, incident.population, incident.population.world
     calm = 1 - 0.8 * careful
     usual = population.habit[customers] / (MEDIAN_HABIT_EUR * world.eur)
@@ -453,7 +466,7 @@ def _amounts(case: FraudCase, incident: Incident, careful: float, rows: _Rows, c
         elif plan.kind == "repeated_charge":
             amount = amounts[origin]
         elif plan.kind == "inflated_charge" and origin[0] >= 0:
-            more = world.snap(rng, amounts[origin] * factor**calm, world.merchant_ending[shop])
+            more = world.snap(rng, amounts[origin] * factor**calm * DEAR**loud, world.merchant_ending[shop])
             amount = np.maximum(more, amounts[origin] + max(1, world.unit // 100))
         elif plan.kind in ("trial_charge", "hidden_renewal"):  # one price for all
             if (plan.kind, low, high) not in prices:
@@ -472,8 +485,9 @@ def _amounts(case: FraudCase, incident: Incident, careful: float, rows: _Rows, c
             wanted = drawn_towards(wanted, usual_cash(incident, len(here)), careful)
             amount = np.maximum(np.rint(wanted / notes), 2).astype(np.int64) * notes
         else:
-            pull = calm if STEP_KINDS[plan.kind].is_fraud else 1.0
-            amount = world.amounts(rng, shop, usual[here] * factor**pull)
+            stolen = STEP_KINDS[plan.kind].is_fraud
+            wanted = factor**calm * DEAR**loud if stolen else factor
+            amount = world.amounts(rng, shop, usual[here] * wanted)
         amounts[here] = np.minimum(amount, limit[here])
     return amounts
 

@@ -41,9 +41,12 @@ _OPEN = {
     "online_banking": (6 * 60 + 30, 24 * 60),
 }
 
+# Where some people are busy at night, too: who keeps to the busy hours need not avoid the others.
+_AT_ANY_HOUR = ("ecommerce", "mobile", "online_banking")
+
 # How much is done in each local hour, whatever it is: people's days, not the clock, decide. Our judgement.
-_BUSY = (0.6, 0.4, 0.3, 0.3, 0.4, 0.8, 1.8, 3.2, 4.8, 5.8, 6.2, 6.0, 6.2, 5.6, 5.1, 5.1, 5.2, 5.7, 6.0, 5.7, 5.1, 4.2,
-         2.8, 1.6)  # fmt: skip
+_BUSY = (1.3, 0.8, 0.6, 0.5, 0.5, 0.8, 1.8, 3.1, 4.4, 5.2, 5.6, 5.6, 6.0, 5.5, 5.0, 5.0, 5.2, 5.8, 6.3, 6.3, 6.1, 5.4,
+         3.9, 2.3)  # fmt: skip
 _BUSY_SO_FAR = np.concatenate([[0.0], np.cumsum(_BUSY)])
 _HOURS_US = np.arange(25) * 60 * MINUTE_US
 
@@ -98,9 +101,10 @@ def step_times(
 ) -> list[Array]:
     """For each step the sorted moments of its rows.
 
-    A step starts ``wait_minutes`` after the last row of the step before; its rows spread over ``span_minutes`` times
-    ``pace``, evenly in a burst and irregularly when slow, at least a second apart. Unless its kind is in
-    ``by_machine`` and the tempo is a burst, rows fall into the hours at which ``customer`` is up or the place open.
+    A step starts ``wait_minutes`` (times ``pace`` where that is under 1) after the last row of the step before; its
+    rows spread over ``span_minutes`` times ``pace``, evenly in a burst and irregularly when slow, at least a second
+    apart. Unless its kind is in ``by_machine`` and the tempo is a burst, rows fall into the hours at which ``customer``
+    is up or the place open.
     The more difficult, the more incidents also keep to the busy ones among these hours.
     """
     rng = incident.rng
@@ -114,11 +118,13 @@ def step_times(
         gaps = rng.gamma(evenness, size=step.count + 1)
         gaps *= step.span_minutes * MINUTE_US * pace / gaps.sum()
         gaps += SECOND_US * (1 + rng.random(step.count + 1))
-        moments = start + step.wait_minutes * MINUTE_US + np.cumsum(gaps)[: step.count].astype(np.int64)
+        wait = int(step.wait_minutes * min(pace, 1.0) * MINUTE_US)
+        moments = start + wait + np.cumsum(gaps)[: step.count].astype(np.int64)
         if not (case.tempo == "burst" and step.kind in by_machine):
             if keeps_hours:
                 moments = _at_busy_hours(rng, moments, zone_us, step.channel, start)
-            moments = _within_hours(rng, moments, zone_us, step.channel)
+            if not (keeps_hours and step.channel in _AT_ANY_HOUR):
+                moments = _within_hours(rng, moments, zone_us, step.channel)
         times.append(moments)
         start = int(moments[-1])
     return times
@@ -153,7 +159,7 @@ def _at_busy_hours(rng: np.random.Generator, moments: Array, zone_us: int, chann
     Rows that follow each other within two hours are one sitting and stay as far apart as they are; so do the first
     ones if they follow so soon on what happened at ``before_us``.
     """
-    opens, closes = (minute * MINUTE_US for minute in _OPEN[channel])
+    opens, closes = (0, DAY_US) if channel in _AT_ANY_HOUR else (minute * MINUTE_US for minute in _OPEN[channel])
     hours = busy_hours(rng.random(len(moments)), opens, closes)
     into_day = (moments + zone_us) % DAY_US
     first = np.flatnonzero(np.diff(moments, prepend=before_us) > TOGETHER_US)
@@ -354,11 +360,11 @@ def usual_amounts(incident: Incident, customers: Array, shops: Array) -> Array:
 
 
 def chosen_sum(amount: int, luck: float, unit: int) -> int:
-    """An amount as people choose it, never above the one given: round thousands, hundreds, tens; one in eight exact.
+    """An amount as people choose it, never above the one given: round thousands, hundreds, tens; one in three exact.
 
-    ``luck`` (from 0) picks how much rounding is tolerated: up to 4 %, mostly below 1 %; from 0.875 on none is.
+    ``luck`` (from 0) picks how much rounding is tolerated: up to 4 %, mostly below 1 %; from 0.66 on none is.
     """
-    tolerance = 0.04 if luck < 0.5 else 0.01 if luck < 0.75 else 0.002 if luck < 0.875 else 0.0
+    tolerance = 0.04 if luck < 0.4 else 0.01 if luck < 0.6 else 0.002 if luck < 0.66 else 0.0
     for whole in _SUMS:
         if whole * unit <= amount * tolerance:
             return amount // (whole * unit) * (whole * unit)
@@ -372,7 +378,7 @@ def usual_sum(amount: int, luck: float, unit: int) -> int:
 
     ``luck``: 0 to 1. The shares are those of honest transfers.
     """
-    if luck < 0.45:
+    if luck < 0.40:
         units = amount // unit
         step = (1 if units < 15 else 5 if units < 100 else 10 if units < 1000 else 50) * unit
     else:

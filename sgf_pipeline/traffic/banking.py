@@ -21,13 +21,17 @@ Array = NDArray[Any]
 # What machines give out: euros' worth, share.
 WITHDRAWALS = ((10, 0.05), (20, 0.20), (30, 0.10), (40, 0.10), (50, 0.19), (60, 0.08), (70, 0.04), (80, 0.05),
                (100, 0.12), (150, 0.04), (200, 0.03))  # fmt: skip
-COUNTER = 0.09  # of withdrawals are made at a branch
+COUNTER = 0.12  # of withdrawals are made at a branch
 _WHY = {"51": 0.55, "55": 0.25, "61": 0.12, "65": 0.08}
 _WHY_NOT_SENT = {"51": 0.7, "61": 0.3}
 
 NEAR = 5  # neighbours in the block, on either side, with whom money goes to and fro
+PARTNER = 0.6  # of transfers between customers are shared expenses with one and the same neighbour
+CIRCLE = 20  # payees a customer has at home, and as many abroad; the first of them gets a third of what is sent
 ABROAD = 0.06  # of transfers
-LARGE = 0.026  # of private transfers are 25 times as large as others
+LARGE = 0.024  # of private transfers are 25 times as large as others
+INVOICE = 2.0  # times as large are a small trader's transfers
+ROUND = 0.38  # of private transfers are round sums
 
 
 def withdrawals(scene: Scene, random: np.random.Generator, parts: Parts, visits: Visits) -> None:
@@ -62,7 +66,7 @@ def withdrawals(scene: Scene, random: np.random.Generator, parts: Parts, visits:
 def cash_deposits(scene: Scene, random: np.random.Generator, parts: Parts, visits: Visits) -> None:
     """Cash paid in: presents and sold things, and the takings of small businesses."""
     world, n = scene.population.world, len(visits)
-    takings = random.random(n) < 0.18
+    takings = random.random(n) < np.where(scene.habits.trader[visits.who], 0.85, 0.10)
     euros = np.where(takings, np.exp(random.normal(np.log(1900), 0.85, n)), np.exp(random.normal(np.log(160), 0.9, n)))
     step = np.where(takings, 10, 5) * world.unit
     amounts = np.maximum(np.rint(euros * world.eur / step), 1).astype(np.int64) * step
@@ -77,8 +81,8 @@ def outside_transfers(scene: Scene, random: np.random.Generator, parts: Parts, v
     customers = scene.customers(visits.who)
     amounts = _amounts(scene, random, visits, 62)
     country, far = abroad_or_home(scene, random, customers)
-    # One's own circle: numbers 0 to 2 are the landlord and the standing payments; abroad it is another account.
-    number = 3 + np.minimum(random.geometric(0.22, n), 20) + np.where(far, 20, 0)
+    # One's own circle: numbers 0 to 3 are the landlord and the standing payments; abroad it is another account.
+    number = 4 + (CIRCLE * random.random(n) ** 3).astype(np.int64) + np.where(far, CIRCLE, 0)
     declined = (random.random(n) < 0.025) & (direction == "debit")
     channel, session = online_session(scene, random, visits)
     columns = transfers(
@@ -98,7 +102,7 @@ def inside_transfers(scene: Scene, random: np.random.Generator, parts: Parts, vi
     population = scene.population
     who, n = visits.who, len(visits)
     steps = random.integers(1, NEAR + 1, n) * np.where(random.random(n) < 0.5, 1, -1)
-    other = (who + steps) % scene.size
+    other = np.where(random.random(n) < PARTNER, who ^ 1, who + steps) % scene.size
     other = np.where(other == who, (who + 1) % scene.size, other)
     payer, payee = scene.customers(who), scene.customers(other)
     amounts = _amounts(scene, random, visits, 40)
@@ -156,8 +160,9 @@ def rounded_sums(scene: Scene, random: np.random.Generator, sums: Array, round_s
 
 
 def _amounts(scene: Scene, random: np.random.Generator, visits: Visits, median_eur: float) -> Array:
-    """Amounts of private transfers: two in five are round, a few are large (a car, a kitchen)."""
+    """Amounts of transfers: about a third are round, a few are large (a car, a kitchen), traders' are larger."""
     n = len(visits)
     euros = median_eur * np.exp(random.normal(0, 1.1, n)) * np.where(random.random(n) < LARGE, 25, 1)
+    euros *= np.where(scene.habits.trader[visits.who], INVOICE, 1.0)
     euros = np.where(visits.claim == YOUNG_ACCOUNT, np.maximum(6 * euros, 150), euros)
-    return rounded_sums(scene, random, euros * scene.population.world.eur, 0.40)
+    return rounded_sums(scene, random, euros * scene.population.world.eur, ROUND)

@@ -20,10 +20,25 @@ Array = NDArray[Any]
 LOCAL_FAVOURITES = 8
 ONLINE_FAVOURITES = 4
 SUBSCRIPTIONS = 3
+WEEKS = 4  # in which a weekly payment is made in a month
 # By segment: who is paid on this account, and who pays rent or a mortgage from it. Chosen, with the share of large
 # transfers, to keep the skew of ln(amount) over all rows below 0.6; no source.
 _PAID = (0.34, 0.59, 0.61, 0.65, 0.48)
 _RENTS = (0.40, 0.52, 0.50, 0.26, 0.36)
+# Who pays somebody every week (child care, a cleaner, pocket money), and to whom: one's own savings account, a firm,
+# else a person. Our judgement.
+_WEEKLY, _TO_SAVINGS, _TO_A_FIRM = 0.16, 0.25, 0.25
+
+# Share of purchases made online, on the mean. Card numbers are stolen where they are used: online. Our judgement.
+_ONLINE, _ONLINE_OF = 0.36, {"card_testing": 0.54}
+_FROM_ABROAD = 0.12  # of favourite shops on the web lie in any of the batch's countries, the others at home
+
+# Small traders use a private account for their business: they pay in cash and send and receive many times as many
+# transfers. They are rare, but not where the bank looks for launderers. Our judgement.
+TRADERS = {"money_laundering": 0.40}
+TRADERS_ELSEWHERE = 0.04
+TRADE = 5.0
+BANKING_SIGMA = 0.7  # how much people differ in how often they use their account beside the card
 
 
 # Days of the month on which wages are paid, each as likely. Common practice as we know it, no statistics.
@@ -50,6 +65,8 @@ class Habits:
     loyalty: Array  # share of purchases made at favourites
     online: Array  # share of purchases made online
     laptop: Array  # bool: shops online on a second device
+    trader: Array  # bool: runs a small business over the account
+    banking: Array  # how many transfers and cash deposits he makes, relative to his other rows; around 1
     # Standing items, (n, kinds): amount 0 where there is none
     item_amount: Array
     item_day: Array
@@ -59,9 +76,11 @@ class Habits:
 
 
 # Columns of the standing items, in order.
-ITEMS = ("salary", "second_salary", "rent", "bill", "second_bill", "savings", "support") + (
-    "subscription",
-) * SUBSCRIPTIONS
+ITEMS = (
+    *("salary", "second_salary", "rent", "bill", "second_bill", "savings", "support"),
+    *("weekly",) * WEEKS,
+    *("subscription",) * SUBSCRIPTIONS,
+)
 
 
 def habits(population: Population, number: int) -> Habits:
@@ -79,13 +98,16 @@ def habits(population: Population, number: int) -> Habits:
         """Drawn for the whole block, so that a customer's habits do not depend on the population's size."""
         return np.asarray(random.random((BLOCK, *shape))[:n])
 
-    online = np.clip(0.36 + 0.16 * np.sqrt(2) * (luck() + luck() + luck() - 1.5), 0.03, 0.85)
+    online = _ONLINE_OF.get(population.scenario, _ONLINE) + 0.16 * np.sqrt(2) * (luck() + luck() + luck() - 1.5)
+    online = np.clip(online, 0.03, 0.85)
     local_favourites = world.in_city(luck(LOCAL_FAVOURITES), city[:, None])
     which = luck(ONLINE_FAVOURITES)
     online_favourites = np.zeros(which.shape, dtype=np.int64)
     for index in np.unique(country):
         rows = country == index
         online_favourites[rows] = world.from_pool(which[rows], online=True, country=int(index))
+    abroad = luck(ONLINE_FAVOURITES) < _FROM_ABROAD
+    online_favourites[abroad] = world.from_pool(which[abroad], online=True)
 
     # Small accounts are second accounts: few standing payments go over them.
     main = luck() < np.minimum(1.0, activity / 13)
@@ -94,6 +116,8 @@ def habits(population: Population, number: int) -> Habits:
     salary = np.where(main & (luck() < np.array(_PAID)[segment]), income + (luck() * 100).astype(np.int64), 0)
     first_part = np.where(split, salary * 6 // 10, salary)
     rent = np.rint(income * (0.18 + 0.2 * luck()) / (5 * unit)).astype(np.int64) * 5 * unit
+    # Half of them pay the charges with it, to the cent.
+    rent = np.where(luck() < 0.5, rent, rent + (luck() * 100).astype(np.int64) * (unit // 100))
     bill = np.rint(np.exp(np.log(46 * euro) + 0.6 * _normal(luck())) / (unit // 100)).astype(np.int64) * (unit // 100)
     second_bill = np.rint(24 * euro * (0.4 + 1.8 * luck()) / (unit // 100)).astype(np.int64) * (unit // 100)
     savings = np.maximum(np.rint(income * (0.02 + 0.12 * luck()) / (25 * unit)), 1).astype(np.int64) * 25 * unit
@@ -102,11 +126,14 @@ def habits(population: Population, number: int) -> Habits:
         first_part,
         salary - first_part,
         np.where(main & (luck() < np.array(_RENTS)[segment]), rent, 0),
-        np.where(main & (luck() < 0.40), bill, 0),
-        np.where(main & (luck() < 0.12), second_bill, 0),
-        np.where(main & (luck() < 0.14), savings, 0),
+        np.where(main & (luck() < 0.50), bill, 0),
+        np.where(main & (luck() < 0.25), second_bill, 0),
+        np.where(main & (luck() < 0.16), savings, 0),
         np.where(main & (luck() < 0.10), support * unit, 0),
     ]
+    week = np.rint(np.exp(np.log(48 * euro) + 0.7 * _normal(luck())) / (unit // 100)).astype(np.int64) * (unit // 100)
+    week = np.where(luck() < 0.4, np.maximum(np.rint(week / (5 * unit)), 1).astype(np.int64) * 5 * unit, week)
+    amounts += [np.where(main & (luck() < _WEEKLY), week, 0)] * WEEKS
     pool, popularity = world.subscription_sellers
     services = pool[np.searchsorted(popularity, luck(SUBSCRIPTIONS), side="right").clip(0, len(pool) - 1)]
     price = np.maximum(np.rint(world.merchant_price[services] * (0.8 + 0.4 * luck(SUBSCRIPTIONS)) / unit), 1)
@@ -121,11 +148,22 @@ def habits(population: Population, number: int) -> Habits:
     days = 1 + (day_luck * 28).astype(np.int64)
     days[:, 0], days[:, 1] = payday, payday % 28 + 1
     days[:, 2] = 1 + (day_luck[:, 2] * 5).astype(np.int64)
+    weekly = slice(ITEMS.index("weekly"), ITEMS.index("weekly") + WEEKS)
+    days[:, weekly] = 1 + (day_luck[:, weekly][:, :1] * 7).astype(np.int64) + 7 * np.arange(WEEKS)
     # Banks book during their working day; subscriptions are charged at any hour of the day.
     minutes = 330 + (luck(len(ITEMS)) * 690).astype(np.int64)
+    # Who pays somebody weekly does it by hand, in the evening more often than not.
+    minutes[:, weekly] = 450 + (luck()[:, None] ** 0.7 * 870).astype(np.int64)
     minutes[:, -SUBSCRIPTIONS:] = 300 + (luck(SUBSCRIPTIONS) * 1100).astype(np.int64)
     household = population.ip[here] // ADDRESSES_PER_CUSTOMER
     nobody = np.full(n, -1)
+    whom = luck()
+    paid_weekly = np.select(
+        [whom < _TO_SAVINGS, whom < _TO_SAVINGS + _TO_A_FIRM],
+        [external_accounts(customers, 1), companies("carer", country, luck())],
+        external_accounts(customers, 3),
+    )
+    trader = luck() < TRADERS.get(population.scenario, TRADERS_ELSEWHERE)
     accounts = [
         companies("employer", country, luck()),
         companies("employer", country, luck()),
@@ -134,6 +172,7 @@ def habits(population: Population, number: int) -> Habits:
         companies("utility", country, luck()),
         external_accounts(customers, 1),
         external_accounts(customers, 2),
+        *[paid_weekly] * WEEKS,
         *[nobody] * SUBSCRIPTIONS,
     ]
     merchants = np.full((n, len(ITEMS)), -1)
@@ -142,9 +181,11 @@ def habits(population: Population, number: int) -> Habits:
         first=first,
         local_favourites=local_favourites,
         online_favourites=online_favourites,
-        loyalty=0.84 + 0.15 * luck(),
+        loyalty=0.86 + 0.13 * luck(),
         online=online,
         laptop=luck() < 0.5,
+        trader=trader,
+        banking=np.exp(BANKING_SIGMA * _normal(luck()) - BANKING_SIGMA**2 / 2) * np.where(trader, TRADE, 1.0),
         item_amount=np.concatenate([np.stack(amounts, axis=1), np.where(wanted, fees, 0)], axis=1),
         item_day=days,
         item_minute=minutes,

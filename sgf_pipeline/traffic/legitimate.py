@@ -35,20 +35,24 @@ REPEATS = 0.028  # the same fare, coffee or parking again
 # Transfers between two customers of the bank, each two rows: so many that a link, or a credit, is nothing unusual.
 PAIRS = 0.048
 
-# Kinds of the rest, as shares; what is left are purchases.
+# Kinds of the rest, as shares of what an ordinary customer does; what is left are purchases.
 KINDS = {
     "withdrawal": 0.045,
     "verification": 0.013,
-    "cash_deposit": 0.009,
-    "transfer_out": 0.020,
-    "transfer_in": 0.024,
+    "cash_deposit": 0.011,
+    "transfer_out": 0.026,
+    "transfer_in": 0.026,
 }
+BY_ACCOUNT = ("cash_deposit", "transfer_out", "transfer_in")  # of which some customers have many, see Habits.banking
+MOST_BY_ACCOUNT = 0.75  # of a customer's rows
 PAIR = -1  # beside the numbers of KINDS
 
 MOST_HARD = 0.4  # of the rows may be hard negatives
 MOST_SALES = 16
 # Where fraud is made on young accounts, honest young ones are busier than elsewhere.
 LIVELY = {"identity_theft": 2.5}
+# Where cards are tested, honest ones are checked more often than elsewhere: so many times.
+CHECKED = {"card_testing": 3.0}
 
 
 def legitimate(
@@ -118,8 +122,9 @@ def _piece(
     # A dispute is two rows: the purchase, and the chargeback.
     chargebacks = -(-wanted["honest_dispute"] // 2)
     left = quota - len(due) - sum(wanted[kind] for kind in OF_THEIR_OWN) - chargebacks
+    shared = PAIRS * float(np.average(scene.habits.banking, weights=scene.own(scene.population.activity)))
     refunds, retries, repeats, pairs = _extras(
-        random, left, (REFUNDS, RETRIES, REPEATS, PAIRS if scene.size > 1 else 0.0)
+        random, left, (REFUNDS, RETRIES, REPEATS, shared if scene.size > 1 else 0.0)
     )
     base = left - refunds - retries - repeats - pairs
     # What the standing payments have not used up of a customer's expected rows; a third of it at the least.
@@ -134,9 +139,11 @@ def _piece(
     who = np.searchsorted(weight, np.sort(random.random(base)), side="right").clip(0, scene.size - 1)
     luck, online, mood = spending.outings(scene, random, who)
 
-    shares = KINDS | {"verification": verification_share(scene.population.world)}
-    kind = np.searchsorted(np.cumsum(list(shares.values())), random.random(base), side="right")
-    kind[random.permutation(base)[:pairs]] = PAIR
+    shares = KINDS | {"verification": verification_share(scene.population.world) * CHECKED.get(scenario, 1.0)}
+    kind = _kinds(scene, random, who, shares)
+    # A race: who uses his account twice as often has twice the chance.
+    finish = random.exponential(size=base) / scene.habits.banking[who]
+    kind[np.argpartition(finish, pairs)[:pairs] if pairs < base else slice(None)] = PAIR
     position = {name: number for number, name in enumerate(shares)} | {"purchase": len(shares), "pair": PAIR}
     rhythm = np.full(base, BANKING)
     rhythm[kind == position["withdrawal"]] = SHOPS
@@ -186,6 +193,21 @@ def _piece(
         times = scene.times(random, who, luck, np.where(online, ONLINE, SHOPS))
         parts.add(spending.purchases(scene, random, Visits.ordinary(who, times, luck, online, np.zeros(rest))))
     return parts.block()
+
+
+def _kinds(scene: Scene, random: np.random.Generator, who: Array, shares: dict[str, float]) -> Array:
+    """The kind of each row, as its place in ``shares``; ``len(shares)`` is a purchase."""
+    most = sum(shares[name] for name in BY_ACCOUNT)
+    wide = np.minimum(scene.habits.banking[who], MOST_BY_ACCOUNT / most)
+    edges = np.cumsum([shares[name] for name in BY_ACCOUNT])
+    others = [name for name in shares if name not in BY_ACCOUNT]
+    number = np.array([list(shares).index(name) for name in (*BY_ACCOUNT, *others)] + [len(shares)])
+    luck = random.random(len(who))
+    found = np.searchsorted(edges, luck / wide, side="right")
+    # What is left of the luck decides among the other kinds.
+    rest = (luck - most * wide) / (1 - most * wide)
+    at_shops = len(BY_ACCOUNT) + np.searchsorted(np.cumsum([shares[name] for name in others]), rest, side="right")
+    return np.asarray(number[np.where(found < len(BY_ACCOUNT), found, at_shops)])
 
 
 def verification_share(world: World) -> float:

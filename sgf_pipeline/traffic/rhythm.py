@@ -21,8 +21,8 @@ SHOPS, ONLINE, BANKING = range(3)
 
 # Relative weight of each local hour 0–23, and of Monday to Sunday; a public holiday is as a Sunday, and where the
 # weekend falls on other days the week begins after it. Shape: nights quiet, peaks at lunch and early
-# evening in shops, in the late evening online, office hours for transfers: our judgement, set so that the busiest
-# hour of all rows has 5 to 15 times the rows of the quietest.
+# evening in shops, in the late evening online, mornings and evenings for transfers: our judgement, set so that the
+# busiest hour of all rows has 5 to 15 times the rows of the quietest.
 _HOURS = {
     SHOPS: (
         1.15, 0.83, 0.69, 0.65, 0.69, 0.92, 1.6, 2.8, 3.8, 4.3, 4.9, 5.8,
@@ -34,7 +34,7 @@ _HOURS = {
     ),
     BANKING: (
         0.85, 0.60, 0.50, 0.50, 0.65, 1.2, 2.6, 4.2, 5.6, 6.4, 6.4, 6.0,
-        5.6, 5.2, 5.2, 5.2, 5.0, 5.2, 5.4, 5.2, 4.8, 3.8, 2.4, 1.4,
+        5.6, 5.2, 5.0, 4.9, 5.0, 5.4, 5.9, 6.2, 6.2, 5.2, 3.4, 1.8,
     ),
 }  # fmt: skip
 _WEEKDAYS = {

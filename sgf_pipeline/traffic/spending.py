@@ -38,8 +38,8 @@ BUSY_DAYS = 4.0  # sigma of when an outing of busy days is made
 OUTING_MINUTES = 45.0  # mean distance of an outing's later rows from its first
 
 # Purchases of at most two units: so many are wanted, of which at least and at most these shares are tiny on purpose.
-TINY = 0.048
-MICRO = (0.008, 0.013)
+TINY = 0.052
+MICRO = (0.009, 0.016)
 TINY_DECLINED = 0.17
 DECLINED_PRESENT = 0.026
 DECLINED_REMOTE = 0.052
@@ -53,6 +53,10 @@ PUBLIC_NETWORK = 1 << 45  # address keys of public networks: PUBLIC_NETWORK + ci
 _WHY_PRESENT = {"51": 0.46, "05": 0.18, "55": 0.14, "54": 0.04, "61": 0.07, "65": 0.08, "59": 0.03}
 _WHY_REMOTE = {"51": 0.34, "05": 0.25, "54": 0.08, "N7": 0.12, "59": 0.08, "61": 0.05, "65": 0.08}
 _WHY_DISPUTED = {"not_received": 0.32, "not_as_described": 0.22, "cancelled": 0.20, "fraud": 0.16, "duplicate": 0.10}
+
+# A cardholder waits for his parcel, asks the shop, then his bank, which books the chargeback: at least, and beyond that
+# on the mean (exponential). Our judgement; the term of the card schemes is 120 days.
+DISPUTED_LEAST_US, DISPUTED_MEAN_US = 7 * DAY_US, 12 * DAY_US
 
 
 TRAVEL, NEW_DEVICE, SHARED_DEVICE, GIFT_SPREE, SALE_DAY, YOUNG_ACCOUNT, HONEST_DISPUTE = (
@@ -110,7 +114,7 @@ def purchases(scene: Scene, random: np.random.Generator, visits: Visits) -> Colu
     amounts[tiny] = micro_amounts(scene, random, int(tiny.sum()))
 
     remote = world.merchant_online[merchants]
-    mobile = random.random(n) < np.where(remote, 0.38, 0.06)
+    mobile = random.random(n) < np.where(remote, 0.48, 0.06)
     channel = np.where(
         mobile, code(CHANNELS, "mobile"), np.where(remote, code(CHANNELS, "ecommerce"), code(CHANNELS, "pos"))
     )
@@ -345,10 +349,17 @@ def refunded(
 def disputes(
     scene: Scene, random: np.random.Generator, parts: Parts, bought: Columns, first: int, disputed: Array
 ) -> None:
-    """Honest disputes of the purchases at the positions ``disputed``, which begin at ``first`` in the block."""
+    """Honest disputes of the purchases at the positions ``disputed``, which begin at ``first`` in the block.
+
+    Days to weeks later, within the period: where there is too little left of it for that, at any time.
+    """
+    room = scene.end_us - bought["time"][disputed]
+    luck = random.random(len(disputed))
+    in_time = 1 - np.exp(-np.maximum(room - DISPUTED_LEAST_US, 0) / DISPUTED_MEAN_US)
+    wait = np.where(in_time > 0, DISPUTED_LEAST_US - DISPUTED_MEAN_US * np.log1p(-luck * in_time), luck * room)
     columns = returns(
         scene.population, random, bought, disputed,
-        soon_after(random, bought["time"][disputed], 4.0 * DAY_US, 9.0 * DAY_US, scene.end_us),
+        bought["time"][disputed] + np.clip(wait.astype(np.int64), 1, np.maximum(room, 1)),
         bought["amount"][disputed],
         transaction_type="chargeback",
         dispute_reason=draw_words(random, len(disputed), DISPUTE_REASONS, _WHY_DISPUTED),
@@ -358,9 +369,10 @@ def disputes(
 
 
 def to_dispute(scene: Scene, random: np.random.Generator, bought: Columns, wanted: int) -> Array:
-    """Positions of up to ``wanted`` approved purchases to dispute: mostly remote, not of the last days if it can be."""
+    """Positions of up to ``wanted`` approved purchases to dispute: mostly remote, and, if it can be, early enough."""
     rows: Array = random.permutation(np.flatnonzero(_settled(bought) & (bought["hard_negative"] < 0)))
-    late = bought["time"][rows] > scene.end_us - 6 * DAY_US
+    wait = DISPUTED_LEAST_US + random.exponential(DISPUTED_MEAN_US, len(rows))
+    late = bought["time"][rows] + wait > scene.end_us
     remote = bought["channel"][rows] != code(CHANNELS, "pos")
     spared = ~remote & (random.random(len(rows)) < 0.6)
     order = np.argsort(late * 2 + spared, kind="stable")[:wanted]

@@ -69,7 +69,7 @@ def pay(scene: Scene, random: np.random.Generator, parts: Parts, payments: Due) 
         )
     )  # fmt: skip
 
-    moved = np.flatnonzero(_are(item, "rent", "bill", "second_bill", "savings", "support"))
+    moved = np.flatnonzero(_are(item, "rent", "bill", "second_bill", "savings", "support", "weekly"))
     parts.add(
         transfers(
             population, random, customers[moved], times[moved], amounts[moved],

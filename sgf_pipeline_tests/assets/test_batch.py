@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from sgf_pipeline import batches
 from sgf_pipeline.assets.stage_files import StageFiles, stage_path
-from sgf_pipeline.definitions import build_definitions
+from sgf_pipeline.definitions import build_definitions, lake_of
 from sgf_pipeline.domain.schema import FEATURES, LABELS, TRANSACTION_SCHEMA
 from sgf_pipeline.explain import verify
 from sgf_pipeline.llm import peft_backend
@@ -100,13 +100,13 @@ def test_the_manifest_records_model_and_incidents(built):
         assert shard["model"]["cases"] > 0
         assert shard["plays_of_one_case"] >= 1
         assert {"shortened_incidents", "cut_incidents", "salt_fingerprint"} <= set(shard)
-        assert shard["sinks"]["warehouse"] == {"state": "skipped", "why": "not built yet"}
+        assert shard["sinks"]["warehouse"]["state"] == "done"
 
 
 def test_order_of_shards_and_size_of_batches_never_change_a_byte(built, make_settings, instance):
     """Guards determinism: other order, other chunk size, other storage, a second model load; the same files."""
     settings = make_settings()
-    lake = LakeResource(url=settings.storage_url)
+    lake = lake_of(settings)
     other = build(
         settings, instance, REQUEST, backwards=True, stage_files=StageFiles(lake=lake, batch_rows=37)
     )  # fmt: skip

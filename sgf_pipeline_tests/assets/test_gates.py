@@ -14,7 +14,7 @@ from sgf_pipeline.assets import SHARD_ASSETS
 from sgf_pipeline.assets.dataset_manifest import CHECKS as BATCH_CHECKS
 from sgf_pipeline.assets.stage_files import stage_path
 from sgf_pipeline.assets.validated_transactions import AUDIT, CHECKS, check_name
-from sgf_pipeline.definitions import build_definitions
+from sgf_pipeline.definitions import build_definitions, lake_of
 from sgf_pipeline.domain.identifiers import Identifiers
 from sgf_pipeline.domain.request import GenerationRequest
 from sgf_pipeline.domain.schema import CLEAN_SCHEMA
@@ -52,7 +52,7 @@ def materialise(
     *wanted: str,
 ) -> tuple[dg.ExecuteInProcessResult, LakeResource]:
     """Build the wanted assets of the one shard on the given content of an earlier stage."""
-    lake = LakeResource(url=settings.storage_url)
+    lake = lake_of(settings)
     batches.register(lake, asked)
     instance.add_dynamic_partitions("batch_id", [asked.batch_id])
     (name,) = asked.content.scenarios

@@ -8,11 +8,13 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 
 from sgf_pipeline import batches
 from sgf_pipeline.assets import SHARD_ASSETS
-from sgf_pipeline.definitions import build_definitions
+from sgf_pipeline.definitions import build_definitions, lake_of
 from sgf_pipeline.domain.errors import InvalidRequestError
 from sgf_pipeline.domain.scenario_names import SCENARIO_NAMES
+from sgf_pipeline.manifests import write_manifest
 from sgf_pipeline.partitions import shard_tags, split_shard_key
-from sgf_pipeline.resources.lake import LakeResource
+from sgf_pipeline.resources.stream import Stream
+from sgf_pipeline.resources.warehouse import Warehouse
 from sgf_pipeline.sensors import MAX_ATTEMPTS, RECEIPTS_TAG, manifest_sensor
 from sgf_pipeline_tests.building import failure_text, run
 from sgf_pipeline_tests.conftest import small_request
@@ -97,7 +99,7 @@ def test_a_batch_is_registered_from_the_launchpad_and_never_changed_by_it(make_s
     assert "count is 50 there and 60 here" in failure_text(other)
     bad = launch(register_config(fraud_ratio=3.0))
     assert "fraud_ratio" in failure_text(bad)
-    lake = LakeResource(url=settings.storage_url)
+    lake = lake_of(settings)
     request = batches.load(lake, "launched_1")
     event = first.get_asset_materialization_events()[0].materialization
     assert event.tags["dagster/data_version"] == request.content.content_sha
@@ -113,14 +115,15 @@ def test_a_batch_that_nobody_registered_says_so(make_settings, instance):
 def test_the_sensor_asks_once_for_each_set_of_receipts(make_settings):
     """Guards the end of a batch: asked for when all shards are there, once, again after a rebuild, bounded."""
     settings = make_settings()
-    lake = LakeResource(url=settings.storage_url)
+    lake = lake_of(settings)
     definitions = build_definitions(settings)
     asked = batches.register(lake, small_request("gen_sensed", delivery={"s3": False}))
     facts = {"rows": 500, "fraudulent": 50, "legit": 450}
 
     def export(scenario: str, data_sha: str) -> None:
         for sink in batches.SINKS:
-            batches.add_to_receipt(lake, asked, scenario, data_sha, sink, {"state": "skipped"}, facts)
+            state = {"state": "skipped", "why": "not wanted"}
+            batches.add_to_receipt(lake, asked, scenario, data_sha, sink, state, facts)
 
     with dg.DagsterInstance.local_temp() as own:
         own.add_dynamic_partitions("batch_id", [asked.batch_id, "not_registered"])
@@ -151,7 +154,7 @@ def test_the_sensor_asks_once_for_each_set_of_receipts(make_settings):
         export("card_testing", "d2")
         (again,) = tick()
         assert again.run_key != request.run_key
-        batches.write_manifest(lake, asked)
+        write_manifest(lake, Warehouse(settings.warehouse_url), Stream("", "", "", {}), asked)
         assert tick() == []
 
 

@@ -11,7 +11,7 @@ from sgf_pipeline.formatting import clean
 from sgf_pipeline.labelling import label
 from sgf_pipeline.simulation import simulate
 from sgf_pipeline_tests.hand_written import CASES, content
-from sgf_pipeline_tests.integration.services import Noida, Postgres
+from sgf_pipeline_tests.integration.services import Noida, Postgres, SeaweedFS
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,13 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Noida]:
     server = Noida(tmp_path_factory.mktemp("kafka"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    server = SeaweedFS(tmp_path_factory.mktemp("seaweed"))
     yield server
     server.kill()
 

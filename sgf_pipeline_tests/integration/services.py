@@ -3,15 +3,17 @@
 Belongs here: one class a server, with ``start``, ``stop`` and ``kill``. Does not belong here: what is tested on them.
 """
 
+import json
 import os
 import pwd
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 
@@ -86,6 +88,17 @@ class Postgres:
             return False
         return True
 
+    def new_database(self) -> str:
+        """The URL of an empty database of its own."""
+        import psycopg2
+
+        name = f"t{time.monotonic_ns()}"
+        connection = psycopg2.connect(self.url())
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {name}")
+        connection.close()
+        return self.url(database=name)
+
     def url(self, user: str = "postgres", database: str = "postgres") -> str:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
@@ -135,6 +148,15 @@ class _Broker:
             self.process.wait(PATIENCE_SECONDS)
             self.process = None
 
+    def freeze(self) -> None:
+        """It keeps its connections and answers nothing."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+
 
 class Noida(_Broker):
     """A Kafka broker with correct transactions and read_committed; it may lose what it acknowledged when killed."""
@@ -180,3 +202,104 @@ class Tansu(_Broker):
             "--storage-engine",
             "memory://tansu/",
         ]
+
+
+class SeaweedFS:
+    """An S3 server with its data in ``folder`` and a bucket ``sgf``; without keys it lets everybody in."""
+
+    # name of the keys: (access key, secret key, what they may do)
+    KEYS: ClassVar[dict[str, tuple[str, str, list[str]]]] = {
+        "owner": ("owner-key", "owner-secret", ["Admin", "Read", "Write", "List", "Tagging"]),
+        "reader": ("reader-key", "reader-secret", ["Read", "List"]),
+    }
+
+    def __init__(self, folder: Path, *, with_keys: bool = True) -> None:
+        self._folder = folder
+        self._with_keys = with_keys
+        # every port also opens the one 10,000 above
+        self._ports = {name: free_port(below=45_000) for name in ("admin", "master", "volume", "filer", "s3")}
+        identities = [
+            {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
+            for name, (key, secret, actions) in self.KEYS.items()
+        ]
+        (folder / "keys.json").write_text(json.dumps({"identities": identities}))
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._ports['s3']}"
+
+    def client(self, who: str = "owner") -> Any:
+        """A plain client, to look at what lies there past the code under test."""
+        import boto3
+
+        key, secret, _ = self.KEYS[who]
+        return boto3.client("s3", endpoint_url=self.endpoint, aws_access_key_id=key, aws_secret_access_key=secret,
+                            region_name="us-east-1")  # fmt: skip
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [Path(sys.executable).parent / "weed", "mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+             f"-dir={self._folder}", "-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
+             "-master.telemetry=false", "-bucket=sgf", *(f"-{name}.port={port}" for name, port in self._ports.items()),
+             *([f"-s3.config={self._folder / 'keys.json'}"] if self._with_keys else [])],
+            cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            # of keys in its environment it would make an identity
+            env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        )  # fmt: skip
+        wait_for(self._ready, "SeaweedFS")
+
+    def _ready(self) -> bool:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        if not listens(self._ports["s3"]):
+            return False
+        try:
+            self.client().put_object(Bucket="sgf", Key=".ready", Body=b"")
+        except (BotoCoreError, ClientError):
+            return False
+        return True
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(PATIENCE_SECONDS)
+            self.process = None
+
+
+class SupabaseLite:
+    """Supabase's own light server before a database, by Node.js, which ``make test`` does not need: docs/warehouse.md.
+
+    ``home`` is a folder where ``npm install @supabase/lite postgres`` ran.
+    """
+
+    def __init__(self, home: Path, folder: Path, database_url: str, *, keys: tuple[str, str]) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        (folder / "supabase").mkdir()
+        (folder / "supabase" / "config.toml").write_text(
+            f"""project_id = "sgf"
+[api]
+port = {self.port}
+max_rows = 2
+[db]
+driver = "postgres"
+url = "{database_url}"
+[auth]
+enabled = false
+jwt_secret = "of-the-tests-only-and-long-enough-0000"
+secret_key = "{keys[0]}"
+publishable_key = "{keys[1]}"
+"""
+        )
+        self.process = subprocess.Popen(
+            ["node", home / "node_modules" / "@supabase" / "lite" / "dist" / "cli" / "index.js", "start", "--no-admin"],
+            cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "LITE_TELEMETRY": "0", "DO_NOT_TRACK": "1"},
+        )  # fmt: skip
+        wait_for(lambda: listens(self.port), "Supabase Lite")
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait(PATIENCE_SECONDS)

@@ -1,24 +1,40 @@
-"""The stream on a real broker with transactions (noida). What is killed here is the exporting run, not the broker."""
+"""The stream on a real broker with transactions (noida), behind a gate where the broker lacks something.
+
+The broker writes what it holds to its disk every two seconds or so: what it acknowledged after that is lost when it is
+killed, and no client can help it. The test that kills it therefore waits for that first.
+"""
 
 import json
+import logging
 import multiprocessing
 import os
 import signal
+import ssl
+import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+import trustme
+from jsonschema import Draft202012Validator
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from sgf_pipeline.domain.errors import SinkUnavailableError
+from sgf_pipeline.domain.errors import ConfigurationError, SinkError, SinkUnavailableError
+from sgf_pipeline.domain.json_schemas import label_schema, transaction_schema
 from sgf_pipeline.domain.schema import FEATURES, LABELS
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.resources import stream as stream_module
+from sgf_pipeline.resources.held import Held, ShardKey
 from sgf_pipeline.resources.stream import Delivered, Stream
-from sgf_pipeline.resources.warehouse import Held, ShardKey
+from sgf_pipeline.settings import read_settings
+from sgf_pipeline_tests.integration import front
 from sgf_pipeline_tests.integration.conftest import breaking_off, streamed
-from sgf_pipeline_tests.integration.services import Noida, free_port
+from sgf_pipeline_tests.integration.front import Front
+from sgf_pipeline_tests.integration.services import Noida, free_port, wait_for
 from sgf_pipeline_tests.integration.test_warehouse import expected
 
 
@@ -26,8 +42,48 @@ def delivered(batch: str, sha: str = "a" * 64) -> Delivered:
     return Delivered(ShardKey("default", batch, "phishing"), sha, "EUR")
 
 
-def stream_of(server: Noida, name: str) -> Stream:
-    return Stream(server.address, f"{name}.transactions", f"{name}.labels", {})
+def stream_of(server: Noida | Front, name: str, **security: Any) -> Stream:
+    return Stream(server.address, f"{name}.transactions", f"{name}.labels", security)
+
+
+@pytest.fixture
+def gate(kafka: Noida) -> Iterator[Callable[..., Front]]:
+    """Makes gates before the broker."""
+    opened: list[Front] = []
+
+    def make(**options: Any) -> Front:
+        opened.append(Front(kafka, **options))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bounds, so short that a test can wait for them."""
+    monkeypatch.setattr(stream_module, "CHUNK_ROWS", 500)
+    monkeypatch.setattr(stream_module, "CONNECT_SECONDS", 2)
+    monkeypatch.setattr(stream_module, "SEND_SECONDS", 3.0)
+    monkeypatch.setattr(stream_module, "CLOSE_SECONDS", 1.0)
+
+
+def halfway(table: pa.Table, happens: Callable[[], object]) -> RowStream:
+    """The rows, and something that happens when half of them are out."""
+
+    def read() -> Iterator[pa.RecordBatch]:
+        yield from table.slice(0, table.num_rows // 2).to_batches()
+        happens()
+        yield from table.slice(table.num_rows // 2).to_batches()
+
+    return RowStream(table.schema, read)
+
+
+def assert_each_once(server: Noida, stream: Stream, table: pa.Table) -> None:
+    seen = Counter(json.loads(record.value)["transaction_id"] for record in consumed(server, stream.topic))
+    assert seen == Counter(table.column("transaction_id").to_pylist())
+    assert stream.held([delivered("gen_1")]) == {delivered("gen_1").key: expected(table)}
 
 
 def consumed(server: Noida, topic: str) -> list[Any]:
@@ -51,6 +107,8 @@ def test_each_row_once_and_no_label_among_them(kafka: Noida, labelled: pa.Table)
     assert stream.publish(delivered("gen_1"), streamed(labelled), "run-1") == labelled.num_rows
     assert stream.publish(delivered("gen_1"), streamed(labelled), "run-2") == 0
     records = consumed(kafka, "once.transactions")
+    published = Draft202012Validator(transaction_schema())
+    assert all(published.is_valid(json.loads(record.value)) for record in records)
     rows = {row["transaction_id"]: row for row in labelled.to_pylist()}
     assert Counter(json.loads(record.value)["transaction_id"] for record in records) == Counter(list(rows))
     for record in records[:200]:
@@ -65,6 +123,8 @@ def test_each_row_once_and_no_label_among_them(kafka: Noida, labelled: pa.Table)
     frauds = {name for name, row in rows.items() if row["is_fraud"]}
     assert {json.loads(record.value)["transaction_id"] for record in labels} == frauds
     assert len(labels) == len(frauds)
+    published = Draft202012Validator(label_schema())
+    assert all(published.is_valid(json.loads(record.value)) for record in labels)
     for record in labels[:50]:
         value = json.loads(record.value)
         assert set(value) == {"transaction_id", *LABELS}
@@ -116,9 +176,7 @@ def test_five_killed_runs_leave_each_row_once(
     monkeypatch.setattr(stream_module, "CHUNK_ROWS", 500)
     stream = stream_of(kafka, "killed")
     assert 0 < stream.publish(delivered("gen_1"), streamed(labelled), "last") < labelled.num_rows
-    seen = Counter(json.loads(record.value)["transaction_id"] for record in consumed(kafka, "killed.transactions"))
-    assert seen == Counter(labelled.column("transaction_id").to_pylist())
-    assert stream.held([delivered("gen_1")]) == {delivered("gen_1").key: expected(labelled)}
+    assert_each_once(kafka, stream, labelled)
 
 
 def test_a_chunk_that_fails_is_taken_back(kafka: Noida, labelled: pa.Table) -> None:
@@ -133,8 +191,208 @@ def test_a_chunk_that_fails_is_taken_back(kafka: Noida, labelled: pa.Table) -> N
     assert stream.held([rebuilt]) == {rebuilt.key: expected(labelled.slice(0, 500))}
 
 
+def test_a_broker_that_comes_late_is_waited_for(tmp_path: Path, labelled: pa.Table) -> None:
+    """Guards against a night's batch that fails because the broker was a second behind."""
+    server = Noida(tmp_path)
+    server.kill()
+    late = threading.Timer(1.5, server.start)
+    late.start()
+    try:
+        stream = stream_of(server, "tardy")
+        assert stream.publish(delivered("gen_1"), streamed(labelled), "run") == labelled.num_rows
+    finally:
+        late.join()
+        server.kill()
+
+
+@pytest.mark.usefixtures("in_haste")
 def test_a_broker_that_is_not_there_is_named(labelled: pa.Table) -> None:
     """Guards against a run that hangs, and an error that names neither sink nor remedy."""
     server = f"127.0.0.1:{free_port()}"
     with pytest.raises(SinkUnavailableError, match=rf"stream {server} does not answer .*try again later"):
         Stream(server, "t", "l", {}).publish(delivered("gen_1"), streamed(labelled), "run")
+
+
+def test_an_account_lies_where_other_producers_put_it(kafka: Noida, labelled: pa.Table) -> None:
+    """Guards against a partitioner of our own that parts an account from what other programs write about it."""
+    stream = stream_of(kafka, "place")
+    stream.publish(delivered("gen_1"), streamed(labelled), "run")
+    ours = {record.key: record.partition for record in consumed(kafka, "place.transactions")}
+    producer = KafkaProducer(bootstrap_servers=kafka.address)
+    theirs = {key: producer.send("place.transactions", key=key, value=b"{}") for key in ours}
+    producer.flush(30)
+    producer.close(5)
+    assert ours == {key: future.get(timeout=5).partition for key, future in theirs.items()}
+
+
+def test_lost_replies_leave_each_row_once(
+    kafka: Noida, gate: Callable[..., Front], labelled: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards exactly-once on a bad network: replies to records, progress and commits are lost after the fact."""
+    monkeypatch.setattr(stream_module, "CHUNK_ROWS", 500)
+    kinds = (front.ADD_PARTITIONS, front.ADD_OFFSETS, front.COMMIT_OFFSETS, front.END_TRANSACTION)
+    bad = gate(lose={front.PRODUCE: 3, **dict.fromkeys(kinds, 2)})
+    for attempt in range(5):  # as the step's retries do
+        try:
+            stream_of(bad, "lossy").publish(delivered("gen_1"), streamed(labelled), f"run-{attempt}")
+            break
+        except SinkUnavailableError:
+            continue
+    assert bad.lost[front.PRODUCE] > 1
+    assert all(bad.lost[kind] for kind in kinds)
+    assert_each_once(kafka, stream_of(kafka, "lossy"), labelled)
+
+
+@pytest.mark.usefixtures("in_haste")
+def test_a_broker_that_hangs_is_given_up_and_gone_on_with(kafka: Noida, labelled: pa.Table) -> None:
+    """Guards against a run that waits for ever, and against its rows twice when it is tried again."""
+    stream = stream_of(kafka, "frozen")
+    try:
+        with pytest.raises(SinkUnavailableError, match=f"stream {kafka.address} does not answer .*try again later"):
+            stream.publish(delivered("gen_1"), halfway(labelled, kafka.freeze), "run-1")
+    finally:
+        kafka.thaw()
+    assert 0 < stream.publish(delivered("gen_1"), streamed(labelled), "run-2") < labelled.num_rows
+    assert_each_once(kafka, stream, labelled)
+
+
+@pytest.mark.usefixtures("in_haste")
+def test_a_commit_that_is_never_answered_is_given_up(
+    kafka: Noida, gate: Callable[..., Front], labelled: pa.Table
+) -> None:
+    """Guards against kafka-python, which waits for a commit without a bound; and the commit was made all the same."""
+    mute = gate(lose={front.END_TRANSACTION: 1})
+    with pytest.raises(SinkUnavailableError, match=f"stream {mute.address} does not answer .*no answer within 3 s"):
+        stream_of(mute, "mute").publish(delivered("gen_1"), streamed(labelled), "run-1")
+    stream = stream_of(kafka, "mute")
+    assert stream.publish(delivered("gen_1"), streamed(labelled), "run-2") == labelled.num_rows - 500
+    assert_each_once(kafka, stream, labelled)
+
+
+@pytest.mark.usefixtures("in_haste")
+def test_a_killed_broker_is_gone_on_with_where_its_disk_ends(tmp_path: Path, labelled: pa.Table) -> None:
+    """Guards against rows lost or doubled when the broker dies at kill -9 in the middle and comes back."""
+    server = Noida(tmp_path)
+    try:
+        stream = stream_of(server, "reborn")
+        halves = labelled.num_rows // 2 // 500
+
+        def on_disk() -> bool:
+            text = (tmp_path / "kafka.json").read_text() if (tmp_path / "kafka.json").exists() else "{}"
+            offsets = json.loads(text).get("committed_offsets", []) if text.endswith("}") else []
+            return any(place[1:] == ["reborn.labels", 0] and done == halves for place, done in offsets)
+
+        def power_cut() -> None:
+            wait_for(on_disk, "the broker's disk")
+            server.kill()
+            server.start()
+
+        for attempt, rows in enumerate([halfway(labelled, power_cut), streamed(labelled), streamed(labelled)]):
+            try:
+                stream.publish(delivered("gen_1"), rows, f"run-{attempt}")
+                break
+            except SinkUnavailableError:
+                continue
+        assert_each_once(server, stream, labelled)
+    finally:
+        server.kill()
+
+
+def test_a_topic_without_rights_is_refused_at_once(gate: Callable[..., Front], labelled: pa.Table) -> None:
+    """Guards against a refusal that is tried again for minutes, or that does not say which rights are missing."""
+    closed = gate(forbidden="closed.transactions")
+    with pytest.raises(SinkError, match=r"refuses \(TopicAuthorizationFailedError.*rights on closed.transactions"):
+        stream_of(closed, "closed").publish(delivered("gen_1"), streamed(labelled), "run")
+
+
+def certificates(folder: Path, name: str = "127.0.0.1", **options: Any) -> tuple[ssl.SSLContext, dict[str, str]]:
+    """A server's side of mutual TLS, and a client's settings for it."""
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name, **options).configure_cert(server)
+    authority.configure_trust(server)
+    server.verify_mode = ssl.CERT_REQUIRED
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    client = authority.issue_cert("sgf@example.org")
+    client.private_key_and_cert_chain_pem.write_to_path(folder / "client.pem")
+    files = {"ssl_cafile": str(folder / "ca.pem"), "ssl_certfile": str(folder / "client.pem")}
+    return server, {"security_protocol": "SSL", **files}
+
+
+def test_mutual_tls(kafka: Noida, gate: Callable[..., Front], labelled: pa.Table, tmp_path: Path) -> None:
+    """Guards against TLS settings that are read and not used: this gate speaks to known certificates only."""
+    server, settings = certificates(tmp_path)
+    stream = stream_of(gate(tls=server), "tls", **settings)
+    assert stream.publish(delivered("gen_1"), streamed(labelled), "run") == labelled.num_rows
+    assert_each_once(kafka, stream, labelled)
+
+
+@pytest.mark.usefixtures("in_haste")
+@pytest.mark.parametrize(
+    ("server_options", "client_changes", "reason"),
+    [
+        ({"not_after": datetime.now(UTC) - timedelta(days=1)}, {}, "certificate has expired"),
+        ({"name": "elsewhere.example.org"}, {}, "certificate is not valid for '127.0.0.1'"),
+        ({}, {"ssl_certfile": None}, "CERTIFICATE_REQUIRED"),
+        ({}, {"ssl_cafile": "/nowhere/ca.pem"}, "No such file"),
+    ],
+)
+def test_tls_that_fails_says_why(
+    gate: Callable[..., Front],
+    labelled: pa.Table,
+    tmp_path: Path,
+    server_options: Any,
+    client_changes: Any,
+    reason: str,
+) -> None:
+    """Guards against "try again later" for a certificate that will never be good."""
+    server, settings = certificates(tmp_path, **server_options)
+    door = gate(tls=server)
+    stream = stream_of(door, "tls", **{**settings, **client_changes})
+    with pytest.raises(SinkError, match=rf"stream {door.address} .*{reason}.*check .*KAFKA_"):
+        stream.publish(delivered("gen_1"), streamed(labelled), "run")
+
+
+PASSWORD = "a-Very-secret-word"
+
+
+def logged_in(password: str) -> dict[str, str]:
+    return {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_plain_username": "sgf",
+            "sasl_plain_password": password}  # fmt: skip
+
+
+@pytest.mark.usefixtures("in_haste")
+def test_a_wrong_password_is_told_and_no_password_shown(
+    kafka: Noida, gate: Callable[..., Front], labelled: pa.Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Guards against a refused log-in that looks like a broker that is away, and against a password in error or log."""
+    caplog.set_level(logging.DEBUG)
+    guarded = gate(password=PASSWORD)
+    wrong = stream_of(guarded, "sasl", **logged_in("another-secret-word"))
+    with pytest.raises(SinkError, match=r"refuses .SaslAuthenticationFailed.*check the KAFKA_ settings") as refused:
+        wrong.publish(delivered("gen_1"), streamed(labelled), "run")
+    right = stream_of(guarded, "sasl", **logged_in(PASSWORD))
+    assert right.publish(delivered("gen_1"), streamed(labelled), "run") == labelled.num_rows
+    assert_each_once(kafka, right, labelled)
+    shown = f"{refused.value!r} {refused.value.__cause__!r} {caplog.text} {vars(right).keys()} {right!r}"
+    assert "secret-word" not in shown.lower()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "password", "message"),
+    [
+        ("SASL_SSL", None, "KAFKA_SASL_PASSWORD is not set, but KAFKA_SECURITY_PROTOCOL is SASL_SSL"),
+        ("SSL", PASSWORD, "KAFKA_SASL_PASSWORD is set, but KAFKA_SECURITY_PROTOCOL is SSL, which sends none"),
+    ],
+)
+def test_settings_that_would_log_in_halfway_are_refused(
+    monkeypatch: pytest.MonkeyPatch, protocol: str, password: str | None, message: str
+) -> None:
+    """Guards against a password that is set and never sent, and against a log-in without one."""
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", protocol)
+    monkeypatch.setenv("KAFKA_SASL_MECHANISM", "PLAIN")
+    monkeypatch.setenv("KAFKA_SASL_USERNAME", "sgf")
+    if password:
+        monkeypatch.setenv("KAFKA_SASL_PASSWORD", password)
+    with pytest.raises(ConfigurationError, match=message):
+        read_settings()

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 from sgf_pipeline.domain.errors import ConfigurationError, SinkError, SinkUnavailableError
 from sgf_pipeline.domain.schema import TRANSACTION_SCHEMA
 from sgf_pipeline.domain.streams import RowStream
-from sgf_pipeline.resources.warehouse import KEY_COLUMNS, Held, ShardKey, Warehouse
+from sgf_pipeline.resources.held import Held, ShardKey
+from sgf_pipeline.resources.warehouse import KEY_COLUMNS, Warehouse
 from sgf_pipeline_tests.integration.conftest import breaking_off, streamed
 from sgf_pipeline_tests.integration.services import Postgres, free_port
 
@@ -31,16 +32,7 @@ def make_url(request: pytest.FixtureRequest, tmp_path: Path) -> MakeUrl:
     if request.param == "sqlite":
         return lambda: f"sqlite:///{tmp_path / f'{time.monotonic_ns()}.sqlite'}"
     server: Postgres = request.getfixturevalue("postgres")
-
-    def make() -> str:
-        name = f"t{time.monotonic_ns()}"
-        connection = psycopg2.connect(server.url())
-        connection.autocommit = True
-        connection.cursor().execute(f"CREATE DATABASE {name}")
-        connection.close()
-        return server.url(database=name)
-
-    return make
+    return server.new_database
 
 
 def expected(table: pa.Table) -> Held:

@@ -205,23 +205,55 @@ def test_textbook_rules_alarm_on_what_they_are_written_for():
     frame.loc[last, "event_time"] = frame["event_time"].iloc[-1] + pd.to_timedelta(np.arange(5), "min")
     frame.loc[frame.index[:3], "device_id"] = "shared"
     frame.loc[frame.index[5], ["account_age_days", "amount"]] = [20, 900.0]
-    payments, mule = frame.index[20:23], frame.index[30:32]
+    payments, mule = frame.index[20:24], frame.index[30:32]
     frame.loc[payments, ["customer_id", "counterparty_account_id", "transaction_type"]] = ["payer", "payee", "transfer"]
     frame.loc[payments, "amount"] = 25.0
-    frame.loc[payments, "event_time"] = frame["event_time"].iloc[20] + pd.to_timedelta(np.arange(3), "h")
+    frame.loc[payments, "event_time"] = frame["event_time"].iloc[20] + pd.to_timedelta(np.arange(4), "h")
     frame.loc[mule, ["account_id", "transaction_type"]] = ["mule", "withdrawal"]
     frame.loc[mule, "event_time"] = frame["event_time"].iloc[30] + pd.to_timedelta(np.arange(2), "h")
     frame["direction"] = frame["direction"].astype(str).where(frame.index != mule[0], "credit")
     frame.loc[mule, "amount"] = 28.5
     alarms = junior_rules(frame)
     assert list(alarms.index[alarms["first payment to a payee, large"]]) == [20]
-    assert list(alarms.index[alarms["new payee paid again within a day"]]) == [21, 22]
-    assert list(alarms.index[alarms["account paid several times in a day"]]) == [22]
+    assert list(alarms.index[alarms["new payee paid again within a day"]]) == [21, 22, 23]
+    assert list(alarms.index[alarms["account paid several times in a day"]]) == [23]
     assert list(alarms.index[alarms["money in passed on within a day"]]) == [31]
     assert list(alarms.index[alarms["many rows in an hour"]]) == [last[-1]]
     assert list(alarms.index[alarms["device of three customers in a week"]]) == [2]
     assert list(alarms.index[alarms["young account, large amount"]]) == [5]
-    assert alarms.any(axis=1).sum() == 7
+    assert alarms.any(axis=1).sum() == 8
+
+
+def test_rules_for_shops_and_disputes_alarm_on_what_they_are_written_for():
+    """Guards what a junior knows of shops and disputes: rushes, equal sums, impossible journeys, swiped cash, habit."""
+    frame = plain(80)
+    frame["merchant_id"] = [f"shop{number}" for number in range(80)]
+    minutes = pd.to_timedelta(np.arange(4) * 5, "min")
+    rush, fees, trip = frame.index[10:14], frame.index[20:24], frame.index[30:32]
+    basket, early = frame.index[40:43], frame.index[:4]
+    for rows in (rush, fees, early):
+        frame.loc[rows, "merchant_id"] = f"one{rows[0]}"
+        frame.loc[rows, "event_time"] = frame["event_time"].iloc[rows[0]] + minutes
+    frame.loc[fees, "event_time"] = frame["event_time"].iloc[20] + pd.to_timedelta(np.arange(4) * 4, "h")
+    frame.loc[fees, "amount"] = 24.99
+    frame.loc[trip, "customer_id"] = "tourist"
+    frame.loc[trip, "event_time"] = frame["event_time"].iloc[30] + minutes[:2]
+    frame.loc[trip, ["latitude", "longitude"]] = [[48.85, 2.35], [43.3, 5.4]]
+    frame["entry_mode"] = frame["entry_mode"].astype(object)
+    frame.loc[50, ["entry_mode", "transaction_type"]] = ["magstripe", "withdrawal"]
+    frame.loc[51, "entry_mode"] = "magstripe"
+    frame.loc[60, ["prior_disputes", "amount"]] = [2, 26.0]
+    frame.loc[61, ["prior_disputes", "amount"]] = [2, 21.0]
+    frame.loc[basket, ["customer_id", "merchant_id", "amount", "prior_disputes"]] = ["taker", "robbed", 99.0, 1]
+    frame.loc[basket[1], "amount"] = 22.0
+    alarms = junior_rules(frame)
+    assert list(alarms.index[alarms["many cards in an hour at a quiet merchant"]]) == list(rush[2:])
+    assert list(alarms.index[alarms["one amount on most cards at a merchant"]]) == list(fees[2:])
+    assert list(alarms.index[alarms["too far from the last place"]]) == [trip[1]]
+    assert list(alarms.index[alarms["magnetic stripe, large amount or cash"]]) == [50]
+    assert list(alarms.index[alarms["disputed twice before, purchase above the median"]]) == [60]
+    assert list(alarms.index[alarms["disputed before, large again at a shop met this week"]]) == [basket[2]]
+    assert alarms.any(axis=1).sum() == 8
 
 
 def test_the_table_measures_every_difficulty_and_seed():

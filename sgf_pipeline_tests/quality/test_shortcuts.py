@@ -229,6 +229,18 @@ def test_a_digit_or_character_that_fraud_prefers_is_named(frame, plant: Plant, l
     assert rule in found.rule or rule in found.also
 
 
+@pytest.mark.parametrize("change", [lambda text: text.replace(" ", "  "), lambda text: f"{text} "])
+def test_a_leak_in_a_column_that_few_frauds_carry_is_found(frame, change: Callable[[str], str]):
+    """Guards against nulls that hide a leak: where a fraud in four names a merchant, the others say nothing."""
+    frauds = np.flatnonzero(frame["is_fraud"])
+    frame.loc[frauds[::2], "merchant_name"] = None
+    named = frame["is_fraud"] & frame["merchant_name"].notna()
+    assert named.sum() < 0.3 * len(frauds)
+    assert "id shape" not in failed(audit(frame, NAME, 0.5))
+    frame.loc[named, "merchant_name"] = frame.loc[named, "merchant_name"].map(change)
+    assert "spaces in merchant_name" in failed(audit(frame, NAME, 0.5))["id shape"].rule
+
+
 @pytest.mark.parametrize("customers", [1, 3])
 def test_few_customers_are_no_fault(frame, customers):
     """Guards small populations: where three customers do everything, the fraud names them and their things."""

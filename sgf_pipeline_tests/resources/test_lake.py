@@ -1,6 +1,8 @@
 """The lake: whole files or none, equal rows as equal bytes."""
 
+import base64
 import os
+import resource
 import subprocess
 import sys
 import textwrap
@@ -9,12 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.parquet.encryption import create_decryption_properties
 
-from sgf_pipeline.domain.errors import ConflictError, StorageError, StorageUnavailableError
+from sgf_pipeline.domain.errors import ConfigurationError, ConflictError, StorageError, StorageUnavailableError
 from sgf_pipeline.domain.schema import WORD
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.resources.lake import ROW_GROUP, LakeResource
+from sgf_pipeline.settings import read_settings
 
+KEY = bytes(range(32))
 SCHEMA = pa.schema([pa.field("word", WORD), pa.field("number", pa.float64())])
 
 
@@ -153,3 +158,113 @@ def test_a_missing_stage_says_what_to_build(lake):
     """Guards against a FileNotFoundError from deep inside a library."""
     with pytest.raises(StorageError, match="build the asset"):
         lake.read_rows(lake.path("nothing.parquet"))
+
+
+@pytest.fixture
+def make_lake(tmp_path, monkeypatch):
+    """Lakes on one folder, under a key or none."""
+
+    def make(key: bytes | None) -> LakeResource:
+        monkeypatch.setenv("SGF_PARQUET_KEY", base64.b64encode(key).decode() if key else "")
+        made = LakeResource(url=str(tmp_path / "lake"))
+        made.write_rows(made.path("probe.parquet"), stream(1, 1))  # a lake reads the key once
+        return made
+
+    return make
+
+
+@pytest.mark.parametrize("length", [16, 24, 32])
+def test_encrypted_files_come_back_and_keep_the_hash_of_their_content(make_lake, length):
+    """Guards rows at rest: unreadable without the key, whole with it, and known as the same rows in every build."""
+    clear, lake = make_lake(None), make_lake(KEY[:length])
+    rows = ROW_GROUP + 5
+    plain = clear.write_rows(clear.path("clear.parquet"), stream(rows, 10_000, {"incidents": 3}))
+    path = lake.path("a.parquet")
+    written = [lake.write_rows(path, stream(rows, batch, {"incidents": 3})) for batch in (777, 65_536)]
+    assert [one.content_sha256 for one in written] == [plain.sha256, plain.sha256]
+    assert written[0].sha256 != written[1].sha256 == lake.sha256(path)
+    assert lake.content_sha256(path) == lake.content_sha256(lake.path("clear.parquet")) == plain.sha256
+    back, reference = lake.read_rows(path), clear.read_rows(clear.path("clear.parquet"))
+    assert back.facts == {"incidents": 3}
+    assert back.schema.equals(reference.schema, check_metadata=True)
+    assert pa.Table.from_batches(list(back), SCHEMA).equals(pa.Table.from_batches(list(reference), SCHEMA))
+    content = (lake.read_bytes(path) or b"")[:4], b"word" in (lake.read_bytes(path) or b"")
+    assert content == (b"PARE", False)
+    table = pq.read_table(path.path, decryption_properties=create_decryption_properties(KEY[:length]))
+    assert table.num_rows == rows
+
+
+def test_a_missing_or_wrong_key_is_one_sentence(make_lake):
+    """Guards against a message of the cipher, and against one that tells the key."""
+    path = make_lake(KEY).path("a.parquet")
+    make_lake(KEY).write_rows(path, stream(100, 100))
+    for key, says in (
+        (None, "is encrypted: set SGF_PARQUET_KEY"),
+        (KEY[::-1], "cannot be decrypted: set SGF_PARQUET_KEY"),
+    ):
+        lake = make_lake(key)
+        for attempt in (lambda one: one.read_rows(path), lambda one: one.content_sha256(path)):
+            with pytest.raises(ConfigurationError, match=says) as refused:
+                attempt(lake)
+            assert "\n" not in str(refused.value)
+            assert base64.b64encode(KEY).decode() not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["c2hvcnQ=", "no base64!", base64.b64encode(KEY).decode()[:-3]])
+def test_a_key_that_is_none_is_refused_without_being_shown(monkeypatch, key):
+    """Guards against a weak key, and against a secret in a message."""
+    monkeypatch.setenv("SGF_PARQUET_KEY", key)
+    with pytest.raises(ConfigurationError, match="SGF_PARQUET_KEY") as refused:
+        read_settings()
+    assert key not in str(refused.value)
+
+
+def test_the_key_is_no_field_that_dagster_shows(make_lake):
+    """Guards against a secret in the web interface's page of resources."""
+    lake = make_lake(KEY)
+    assert base64.b64encode(KEY).decode() not in repr(lake) + str(lake.model_dump())
+    assert repr(KEY) not in repr(lake) + str(lake.model_dump())
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_damaged_file_says_so(make_lake, key):
+    """Guards against damaged rows that are taken for good ones, and against a message that blames the disk's rights."""
+    lake = make_lake(key)
+    path = lake.path("a.parquet")
+    lake.write_rows(path, stream(50_000, 50_000))
+    content = bytearray(lake.read_bytes(path) or b"")
+    content[len(content) // 2 : len(content) // 2 + 64] = bytes(64)
+    lake.write_bytes(path, bytes(content))
+    with pytest.raises(StorageError, match=r"a\.parquet is damaged: build the asset"):
+        list(lake.read_rows(path))
+    lake.write_bytes(path, b"PAR1 is how it begins, and then it is something else")
+    with pytest.raises(StorageError, match=r"a\.parquet is damaged"):
+        lake.read_rows(path)
+
+
+@pytest.fixture
+def _small_disk():
+    """No file of this process grows past 100 kB, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("_small_disk")
+def test_a_disk_that_takes_no_more_is_one_sentence_and_leaves_nothing(lake):
+    """Guards against half a file, a traceback of the Parquet library, and rubbish on a disk that is full already."""
+    path = lake.path("rows.parquet")
+    lake.write_rows(path, stream(10, 10))
+    before = lake.sha256(path)
+    for attempt in (
+        lambda: lake.write_rows(path, stream(200_000, 50_000), owner="run1"),
+        lambda: lake.write_bytes(path, bytes(200_000)),
+        lambda: lake.create_bytes(lake.path("new.json"), bytes(200_000)),
+    ):
+        with pytest.raises(StorageError, match="free space") as refused:
+            attempt()
+        assert str(lake.url) in str(refused.value)
+        assert "\n" not in str(refused.value)
+    assert lake.sha256(path) == before
+    assert [name for _, _, files in os.walk(lake.url) for name in files] == ["rows.parquet"]

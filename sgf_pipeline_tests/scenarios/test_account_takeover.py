@@ -118,6 +118,33 @@ def test_a_mule_of_this_bank_gets_both_legs_and_only_what_was_approved() -> None
     assert any(len(mule) for mule in mules)
 
 
+def test_the_careful_send_to_many_accounts_and_the_blunt_to_few() -> None:
+    """Guards the dial: payees that are paid time and again, which no care would hide."""
+    often = []
+    for difficulty in (0.0, 0.5, 1.0):
+        numbers = []
+        for vector in ("sim_swap", "call_centre_reset", "mailbox_takeover"):
+            for block in played(cases.takeover(vector), 20, difficulty):
+                sent = (block["direction"] != CREDIT) & (block["counterparty"] >= 0)
+                _, place, number = np.unique(block["counterparty"][sent], return_inverse=True, return_counts=True)
+                numbers.append(number[place])
+        often.append(float(np.mean(np.concatenate(numbers) >= 3)))
+    assert often[0] > 0.6
+    assert often[0] > often[1] + 0.1
+    assert often[1] > often[2] + 0.1
+    assert often[2] < 0.25
+
+
+def test_the_blunt_take_everything_at_once() -> None:
+    """Guards the other end of the dial: a loud takeover as spread out as a quiet one, which no rule of speed finds."""
+    hours = {}
+    for difficulty in (0.0, 1.0):
+        blocks = [block for vector in VECTORS for block in played(cases.takeover(vector), 8, difficulty)]
+        hours[difficulty] = np.median([(block["time"][-1] - block["time"][0]) / 3_600_000_000 for block in blocks])
+    assert hours[0.0] < 3
+    assert hours[1.0] > 4 * hours[0.0]
+
+
 def test_devices_are_the_offenders_except_where_the_victims_own_is_abused() -> None:
     """Guards the new device: strangers bring theirs, a trojan or a thief acts on the victim's own."""
     people = cases.people(NAME)
@@ -183,7 +210,9 @@ def test_a_stolen_phone_stays_in_one_town() -> None:
 def test_a_gang_shares_devices_addresses_mules_and_shops_and_strangers_do_not() -> None:
     """Guards the rings that graph features must find, and that campaigns stay apart."""
     case = cases.takeover("sim_swap")
-    blocks = [SCENARIO.play(case, cases.incident(NAME, number, campaign=number % 2)) for number in range(16)]
+    # Careless ones: others mostly act on what looks like the victim's own device.
+    incidents = [cases.incident(NAME, number, campaign=number % 2, difficulty=0.0) for number in range(16)]
+    blocks = [SCENARIO.play(case, incident) for incident in incidents]
     for column in ("device", "ip"):
         used = [
             [{key for key in block[column].tolist() if key >= ACTOR_BASE} for block in blocks[gang::2]]

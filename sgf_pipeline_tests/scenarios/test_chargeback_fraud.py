@@ -3,7 +3,10 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from sgf_pipeline.domain.cases import FraudCase
 from sgf_pipeline.domain.events import (
@@ -19,6 +22,8 @@ from sgf_pipeline.domain.events import (
 )
 from sgf_pipeline.population.filling import NULL_PATTERN, NULLABLE
 from sgf_pipeline.scenarios import SCENARIOS
+from sgf_pipeline.simulation import simulate
+from sgf_pipeline_tests.hand_written import CASES, content
 from sgf_pipeline_tests.scenarios import cases
 
 SCENARIO = SCENARIOS["chargeback_fraud"]
@@ -142,6 +147,31 @@ def test_repeat_disputers_have_a_past_more_often_and_not_always() -> None:
     assert honest < 0.15
     assert honest + 0.15 < share["serial_disputer"] < 0.75
     assert share["quality_pretext"] < share["serial_disputer"]
+
+
+def test_the_loud_dispute_as_a_habit_and_the_careful_do_not() -> None:
+    """Guards the dial: at 0 many purchases are those of the few who disputed most, at 1 hardly any more than honest."""
+    people = cases.people("chargeback_fraud")
+    most = np.sort(people.prior_disputes)[-max(6, people.size // 50)]
+    share = []
+    for difficulty in (0.0, 0.5, 1.0):
+        blocks = played(cases.disputing("quality_pretext"), 100, difficulty)
+        share.append(float(np.mean([people.prior_disputes[block["customer"][0]] >= most for block in blocks])))
+    assert share[0] > 0.35
+    assert share[0] > share[1] > share[2]
+    assert share[2] < 0.25
+
+
+def test_false_and_honest_disputes_come_as_late() -> None:
+    """Guards the lag: how long after its purchase a chargeback comes must not say whether it is false."""
+    asked = content(count=40_000, fraud_ratio=0.04, scenarios=["chargeback_fraud"])
+    table = pa.Table.from_batches(simulate(asked, "chargeback_fraud", CASES["chargeback_fraud"]))
+    time, false = np.asarray(table["time"].cast(pa.int64())), np.asarray(table["is_fraud"])
+    back = np.flatnonzero(np.asarray(pc.equal(table["transaction_type"], "chargeback")))
+    of = np.searchsorted(np.asarray(table["row"]), np.asarray(table["linked_row"].fill_null(-1))[back])
+    days = (time[back] - time[of]) / DAY_US
+    assert min(np.count_nonzero(false[of]), np.count_nonzero(~false[of])) > 100
+    assert 0.5 < roc_auc_score(false[of], days) < 0.75
 
 
 def test_a_serial_disputer_comes_back_and_a_campaign_shares_shops() -> None:

@@ -143,8 +143,22 @@ def test_undelivered_orders_follow_honest_ones_and_come_near_them_with_difficult
             assert np.all((block["device"][taken] == -1) | near)
             ratios.append(np.median(block["amount"][taken]) / np.median(block["amount"][honest]))
         middles[difficulty] = float(np.median(ratios))
-    assert 1.8 <= middles[0.0] <= 4.0
+    assert 3.0 <= middles[0.0] <= 9.0
     assert 1.0 <= middles[1.0] <= 1.9
+
+
+def test_the_loud_are_quick_and_keep_to_one_name_and_the_careful_spread() -> None:
+    """Guards both ends of the dial: a rush at one shop that rules see, and no shop on which a month's fraud rests."""
+    for vector in ("bust_out_shop", "subscription_trap"):
+        case = cases.merchant_fraud(vector)
+        hours, shops = {}, {}
+        for difficulty in (0.0, 1.0):
+            blocks = [block.take(np.flatnonzero(block["is_fraud"])) for block in played(case, 30, difficulty)]
+            hours[difficulty] = np.median([np.ptp(block["time"]) / 3600e6 for block in blocks])
+            shops[difficulty] = [len(set(block["merchant"].tolist())) for block in blocks]
+        assert hours[0.0] < hours[1.0] / 3
+        assert set(shops[0.0]) == {1}
+        assert np.mean(shops[1.0]) > 1.5
 
 
 def test_the_circle_gets_more_back_than_it_paid() -> None:

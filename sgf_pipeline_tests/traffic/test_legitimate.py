@@ -183,6 +183,42 @@ def test_transfers_between_customers_are_mirrored(month: EventBlock) -> None:
     assert set(transfers[inside]) == set(credit) | set(debit)
 
 
+def test_some_payees_are_paid_again_and_again(month: EventBlock) -> None:
+    """Guards: honest customers who never pay anybody three times in a month, so that a payee paid often is an
+    offender's: child care and the like every week, and friends with whom expenses are shared.
+    """
+    sent = of_kind(month, "transfer")
+    sent = sent[month["direction"][sent] == 0]
+    pair, place, number = np.unique(
+        month["customer"][sent] << 45 | month["counterparty"][sent], return_inverse=True, return_counts=True
+    )
+    assert 0.15 < np.mean(number[place] >= 3) < 0.45
+    assert 0.03 < np.mean(number >= 3) < 0.2
+    weekly = pair[number >= 3]
+    times = [np.sort(month["time"][sent[place == np.searchsorted(pair, one)]]) for one in weekly]
+    even = [np.all(np.abs(np.diff(when) / DAY_US - 7) < 4) for when in times]
+    assert 0.2 < np.mean(even) < 0.95
+
+
+@pytest.mark.parametrize("scenario", ["money_laundering", "card_testing", "phishing"])
+def test_customers_live_as_those_whom_the_scenario_is_about(scenario: str) -> None:
+    """Guards: transfers, cash paid in or payments online that hardly anybody but the offenders of a shard makes."""
+    who = population(3, scenario, 1500, world(3, ("FR", "DE", "IT"), "EUR"), START_DAY)
+    block = EventBlock.concat(list(blocks(who, 30_000, scenario=scenario)))
+    kinds, channels = block["transaction_type"], block["channel"]
+    by_account = np.isin(kinds, [TRANSACTION_TYPES.index("transfer"), TRANSACTION_TYPES.index("deposit")])
+    paid_in = (kinds == TRANSACTION_TYPES.index("deposit")) & (channels != CHANNELS.index("online_banking"))
+    bought = np.isin(kinds, [TRANSACTION_TYPES.index("purchase"), TRANSACTION_TYPES.index("verification")])
+    remote = channels[bought] != CHANNELS.index("pos")
+    traders, shoppers = scenario == "money_laundering", scenario == "card_testing"
+    assert (0.33 if traders else 0.2) < by_account.mean() < (0.5 if traders else 0.33)
+    assert (0.009 if traders else 0.004) < paid_in.mean() < (0.03 if traders else 0.012)
+    assert (0.58 if shoppers else 0.38) < remote.mean() < (0.75 if shoppers else 0.56)
+    # Traders pay in what a shop takes, others what they sold or were given.
+    takings = np.mean(block["amount"][paid_in] > 100_000)
+    assert (0.4 if traders else 0.1) < takings < (0.75 if traders else 0.4)
+
+
 def test_salaries_come_once_a_month() -> None:
     """Guards: salaries drawn like purchases instead of standing on their day."""
     quarter = traffic(people(200), 12_000, period_us=90 * DAY_US)
