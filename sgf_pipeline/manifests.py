@@ -22,7 +22,7 @@ from sgf_pipeline.resources.feature_store import features_file
 from sgf_pipeline.resources.held import ShardKey, Totals
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.resources.stream import Delivered, Stream
-from sgf_pipeline.resources.warehouse import Warehouse
+from sgf_pipeline.resources.warehouse import AnyWarehouse
 
 Receipts = Mapping[ScenarioName, Mapping[str, Any]]
 Figures = dict[ScenarioName, dict[str, Any]]
@@ -30,7 +30,7 @@ Figures = dict[ScenarioName, dict[str, Any]]
 
 def write_manifest(
     lake: LakeResource,
-    warehouse: Warehouse,
+    warehouse: AnyWarehouse,
     stream: Stream,
     request: GenerationRequest,
     metrics: Callable[[], Mapping[str, Any]] = dict,
@@ -81,7 +81,7 @@ def write_manifest(
 
 
 def reconcile(
-    lake: LakeResource, warehouse: Warehouse, stream: Stream, request: GenerationRequest, found: Receipts
+    lake: LakeResource, warehouse: AnyWarehouse, stream: Stream, request: GenerationRequest, found: Receipts
 ) -> dict[str, dict[str, Any]]:
     """Read every sink back and hold it to the receipts; return state and figures a sink.
 
@@ -106,7 +106,7 @@ def reconcile(
 @dataclass(frozen=True)
 class _Sinks:
     lake: LakeResource
-    warehouse: Warehouse
+    warehouse: AnyWarehouse
     stream: Stream
 
 

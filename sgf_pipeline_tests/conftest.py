@@ -20,7 +20,11 @@ def _no_user_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads the user's settings, writes to the user's folders, or uses the user's Dagster instance."""
     home = tmp_path_factory.mktemp("dagster_home")
     for name in list(os.environ):
-        if name.startswith("SGF_") or name in ("S3_ENDPOINT_URL", "DATABASE_URL", "REDIS_URL"):
+        if (
+            name.startswith("SGF_")
+            or name in ("S3_ENDPOINT_URL", "DATABASE_URL", "REDIS_URL")
+            or name.startswith(("KAFKA_", "SUPABASE_", "S3_", "AWS_"))
+        ):
             del os.environ[name]
     os.environ["DAGSTER_HOME"] = str(home)
 

@@ -25,7 +25,7 @@ from sgf_pipeline.manifests import write_manifest
 from sgf_pipeline.partitions import BATCH_TO_SHARDS, batch_ids
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.resources.stream import Stream
-from sgf_pipeline.resources.warehouse import Warehouse
+from sgf_pipeline.resources.warehouse import AnyWarehouse
 
 CHECKS = {
     "realism": "statistics of the whole batch lie within the goals that real card data set",
@@ -52,7 +52,7 @@ AUDITED_ROWS = 2_000_000  # above, the whole batch would not fit into memory: it
 def dataset_manifest(
     context: dg.AssetExecutionContext,
     lake: LakeResource,
-    warehouse: dg.ResourceParam[Warehouse],
+    warehouse: dg.ResourceParam[AnyWarehouse],
     stream: dg.ResourceParam[Stream],
 ) -> Iterator[Any]:
     """Fails while shards are missing; the same receipts add nothing."""

@@ -10,7 +10,7 @@ from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.partitions import shards
 from sgf_pipeline.resources.held import ShardKey
 from sgf_pipeline.resources.lake import LakeResource
-from sgf_pipeline.resources.warehouse import Warehouse
+from sgf_pipeline.resources.warehouse import AnyWarehouse
 
 
 @dg.asset(
@@ -27,7 +27,7 @@ def warehouse_export(
     context: dg.AssetExecutionContext,
     labelled_transactions: RowStream,
     lake: LakeResource,
-    warehouse: dg.ResourceParam[Warehouse],
+    warehouse: dg.ResourceParam[AnyWarehouse],
 ) -> Iterator[dg.Output[None]]:
     """Load the shard, or note that the request does not want it."""
     with failing_plainly():

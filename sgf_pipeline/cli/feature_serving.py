@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sgf_pipeline.definitions import lake_of
 from sgf_pipeline.domain.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ def materialize(
     import shlex
 
     from sgf_pipeline import batches
+    from sgf_pipeline.definitions import lake_of
     from sgf_pipeline.features.store import LOG_COLUMNS
     from sgf_pipeline.resources.feature_store import ExportedShard, features_file
 

@@ -29,6 +29,8 @@ cases_app = typer.Typer(help="The model's fraud cases.", no_args_is_help=True)
 app.add_typer(cases_app, name="cases")
 audit_app = typer.Typer(help="The audit trail of all batches.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
+warehouse_app = typer.Typer(help="The warehouse (DATABASE_URL, or Supabase).", no_args_is_help=True)
+app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(quality_app, name="quality")
 app.add_typer(features_app, name="features")
 
@@ -170,6 +172,16 @@ def show_cases(
     from sgf_pipeline.cli.showing import show
 
     show(scenario, batch_id=batch_id, count=count, seed=seed, storage_url=storage_url)
+
+
+@warehouse_app.command("sql")
+def warehouse_sql(
+    since: Annotated[str | None, typer.Option(metavar="VERSION", help="only what came after this version")] = None,
+) -> None:
+    """Print the SQL that makes the warehouse's tables: for Supabase's SQL editor, where only its REST API is used."""
+    from sgf_pipeline.resources.supabase import setup_sql
+
+    typer.echo(setup_sql(since))
 
 
 @audit_app.command("verify")

@@ -35,10 +35,8 @@ def texts(backend: PeftBackend, asked: list[Prompt]) -> list[str]:
     return [completion.text for completion in backend.complete(asked)]
 
 
-# 98 % is the aim for every scenario (figures of 500 answers in the model card); chargeback_fraud falls short of it. An
-# invalid answer is asked for again, so that costs time, never a wrong case. 200 answers scatter by about a point, hence
-# 96 % here where the aim is reached by little.
-VALID = {"card_testing": 0.98, "phishing": 0.97, "chargeback_fraud": 0.93}
+# The card states 98 % or more of 500 answers for every scenario; 200 answers scatter by about a point each way.
+VALID = 0.96
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -51,8 +49,8 @@ def test_answers_are_valid_and_different(name: ScenarioName, backend: PeftBacken
     ]
     cases = [answer for answer in answers if isinstance(answer, FraudCase)]
     refused = [answer for answer in answers if not isinstance(answer, FraudCase)]
-    assert len(cases) >= VALID.get(name, 0.96) * CASES, refused
-    assert len({case.signature() for case in cases}) >= min(0.95, VALID.get(name, 0.96)) * CASES
+    assert len(cases) >= VALID * CASES, refused
+    assert len({case.signature() for case in cases}) >= 0.95 * CASES
 
 
 def test_an_answer_does_not_depend_on_its_batch(backend: PeftBackend) -> None:
