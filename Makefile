@@ -8,7 +8,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install feast run test lint format ui train clean
+.PHONY: help install feast run test lint format ui bench train clean
 
 help:
 	@echo "make run    build the 50,000-row demonstration batch and say where it lies"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint   ruff, mypy, the import contract"
 	@echo "make feast  the environment of the online feature store, which sgf features needs"
 	@echo "make ui     Dagster's web interface on http://127.0.0.1:3000"
+	@echo "make bench  how fast a batch reaches the sinks, on real servers of this machine (about five minutes)"
 	@echo "make train  train the bundled model again (about an hour on one core)"
 
 # The stamp is newer than the lock file when everything locked is installed.
@@ -56,6 +57,10 @@ ui: install
 	mkdir -p $(DAGSTER_HOME)
 	cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+
+bench: install
+	$(BIN)/python -m sgf_pipeline_tests.benchmarks.bench_sinks
+	$(BIN)/python -m sgf_pipeline_tests.benchmarks.bench_stream --replay-seconds 60
 
 train: install
 	$(BIN)/python -m sgf_pipeline.training

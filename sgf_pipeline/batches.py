@@ -14,7 +14,7 @@ from typing import Any
 
 from upath import UPath
 
-from sgf_pipeline.domain.errors import ConflictError, InvalidRequestError, UnknownBatchError
+from sgf_pipeline.domain.errors import AuditError, ConflictError, InvalidRequestError, UnknownBatchError
 from sgf_pipeline.domain.request import GenerationRequest, canonical_json, check_batch_id, parse_request
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.population.places import WITHOUT_CITY
@@ -154,14 +154,21 @@ def newest_manifest(lake: LakeResource, request: GenerationRequest) -> dict[str,
     return manifest
 
 
-def all_manifests(lake: LakeResource) -> Iterator[dict[str, Any]]:
-    """Every manifest of every batch that the storage holds."""
+def all_manifests(lake: LakeResource) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Address and content of every manifest of every batch that the storage holds.
+
+    Raises ``AuditError`` naming a file that is no manifest.
+    """
     root = lake.path("datasets")
     for tenant in lake.names(root):
         for batch in lake.names(root / tenant):
             folder = root / tenant / batch / "_manifests"
             for name in lake.names(folder):
-                yield lake.read_json(folder / name)
+                try:
+                    manifest = lake.read_json(folder / name)
+                except ValueError as error:
+                    raise AuditError(f"manifest {lake.uri(folder / name)} is damaged: restore it") from error
+                yield lake.uri(folder / name), manifest
 
 
 def manifest_path(lake: LakeResource, request: GenerationRequest, number: int) -> UPath:
@@ -183,9 +190,11 @@ class Due:
     receipts_sha: str
 
 
-def manifest_due(lake: LakeResource, request: GenerationRequest) -> Due:
-    """Compare the receipts with the newest manifest."""
-    found = receipts(lake, request)
+def manifest_due(
+    lake: LakeResource, request: GenerationRequest, found: Mapping[ScenarioName, Mapping[str, Any]] | None = None
+) -> Due:
+    """Compare the receipts (``found``, where they have been read already) with the newest manifest."""
+    found = receipts(lake, request) if found is None else found
     missing = tuple(name for name in request.content.scenarios if name not in found)
     sha = receipts_sha(found)
     newest = newest_manifest(lake, request)

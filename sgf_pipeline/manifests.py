@@ -42,7 +42,8 @@ def write_manifest(
     shards are missing or counts differ from the request, ``ReconciliationError`` when a sink does not hold what a
     receipt says, ``AuditError`` when the audit trail is broken.
     """
-    due = batches.manifest_due(lake, request)
+    found = batches.receipts(lake, request)
+    due = batches.manifest_due(lake, request, found)
     if due.missing:
         raise ValidationFailedError(
             f"batch {request.batch_id!r} lacks receipts of {', '.join(due.missing)}: build these shards first"
@@ -51,7 +52,6 @@ def write_manifest(
     if newest is not None and newest["receipts_sha"] == due.receipts_sha:
         _publish(lake, request, newest)  # a run killed between the two writes is made good here
         return newest
-    found = batches.receipts(lake, request)
     _prove_mix(request, found)
     manifest = {
         "number": batches.next_manifest_number(lake, request),
@@ -70,7 +70,7 @@ def write_manifest(
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     # The trail first: a run killed in between finds its row again, and no manifest exists without one.
-    manifest["audit"] = vars(audit.append(warehouse, _audit_facts(request, manifest)))
+    manifest["audit"] = vars(audit.append(warehouse, audit_facts(manifest)))
     try:
         lake.create_json(batches.manifest_path(lake, request, manifest["number"]), manifest, record=True)
     except ConflictError:
@@ -101,6 +101,29 @@ def reconcile(
         if skipped:
             states[sink]["why"] = ", ".join(sorted(set(skipped.values())))
     return states
+
+
+def audit_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What the audit trail holds of a manifest: computed from it when its row is appended, and when it is verified."""
+    models = [receipt["model"] for receipt in manifest["shards"].values() if "model" in receipt.get("model", {})]
+    return {
+        "tenant": manifest["request"]["content"]["tenant"],
+        "batch_id": manifest["batch_id"],
+        "manifest_number": manifest["number"],
+        "content_sha": manifest["content_sha"],
+        "receipts_sha": manifest["receipts_sha"],
+        "request": canonical_json(manifest["request"]),
+        "shards": canonical_json(manifest["shards"]),
+        "row_count": manifest["rows"],
+        "fraudulent": manifest["fraudulent"],
+        "legit": manifest["legit"],
+        "model": ", ".join(sorted({f"{model['model']} {model['fingerprint']}" for model in models})) or "none",
+        "cost_usd": f"{sum(model['cost_usd'] for model in models):.6f}",
+        "s3_uri": manifest["s3_uri"],
+        "requested_by": manifest["request"]["delivery"]["requested_by"],
+        "created_at": manifest["created_at"],
+        "sgf_version": manifest["sgf_version"],
+    }
 
 
 @dataclass(frozen=True)
@@ -209,28 +232,6 @@ def _prove_mix(request: GenerationRequest, found: Receipts) -> None:
                 f"shard {name} of batch {request.batch_id!r} has {receipt['fraudulent']} frauds and"
                 f" {receipt['legit']} legitimate rows instead of {counts.fraudulent} and {counts.legit}"
             )
-
-
-def _audit_facts(request: GenerationRequest, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    models = [receipt["model"] for receipt in manifest["shards"].values() if "model" in receipt.get("model", {})]
-    return {
-        "tenant": request.content.tenant,
-        "batch_id": request.batch_id,
-        "manifest_number": manifest["number"],
-        "content_sha": manifest["content_sha"],
-        "receipts_sha": manifest["receipts_sha"],
-        "request": canonical_json(manifest["request"]),
-        "shards": canonical_json(manifest["shards"]),
-        "row_count": manifest["rows"],
-        "fraudulent": manifest["fraudulent"],
-        "legit": manifest["legit"],
-        "model": ", ".join(sorted({f"{model['model']} {model['fingerprint']}" for model in models})) or "none",
-        "cost_usd": f"{sum(model['cost_usd'] for model in models):.6f}",
-        "s3_uri": manifest["s3_uri"],
-        "requested_by": request.delivery.requested_by,
-        "created_at": manifest["created_at"],
-        "sgf_version": manifest["sgf_version"],
-    }
 
 
 def _publish(lake: LakeResource, request: GenerationRequest, manifest: Mapping[str, Any]) -> None:

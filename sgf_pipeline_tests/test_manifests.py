@@ -9,7 +9,7 @@ import pytest
 from sgf_pipeline import batches
 from sgf_pipeline.domain.errors import AuditError, ReconciliationError, ValidationFailedError
 from sgf_pipeline.domain.request import GenerationRequest
-from sgf_pipeline.manifests import write_manifest
+from sgf_pipeline.manifests import audit_facts, write_manifest
 from sgf_pipeline.resources import audit
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.resources.stream import Stream
@@ -88,6 +88,65 @@ def test_a_run_killed_between_trail_and_manifest_leaves_one_row(
     lake.remove(batches.manifest_path(lake, exported, 1))  # as if it had never been written
     again = write_manifest(lake, warehouse, NO_STREAM, exported)
     assert audit.verify(warehouse, [link(again)]) == 1
+
+
+def accounted(lake: LakeResource, warehouse: Warehouse) -> None:
+    """As ``sgf audit verify`` does it."""
+    claims = {
+        manifest["audit"]["position"]: audit.Claim(name, audit_facts(manifest))
+        for name, manifest in batches.all_manifests(lake)
+    }
+    audit.account(warehouse, claims)
+
+
+def forged(warehouse: Warehouse, **changes: Any) -> None:
+    """A row at the end whose hashes are as they should be: anybody who may insert can make one."""
+    with warehouse.trail(writing=True) as trail:
+        last = trail.newest()
+        assert last is not None
+        row = {**last, "position": last["position"] + 1, "previous_sha": last["row_sha"], **changes}
+        trail.insert({**row, "row_sha": audit.row_sha(row)})
+
+
+def test_a_well_made_forgery_at_the_end_is_found(
+    lake: LakeResource, warehouse: Warehouse, exported: GenerationRequest
+) -> None:
+    """Guards against a forged row whose hashes are right: the chain alone cannot tell it, the manifests can."""
+    write_manifest(lake, warehouse, NO_STREAM, exported)
+    accounted(lake, warehouse)
+    forged(warehouse, batch_id="gen_forged", row_count=99_999_999)
+    assert audit.verify(warehouse) == 2
+    with pytest.raises(AuditError, match=r"row 2 \(batch gen_forged, manifest 1\) that no manifest names"):
+        accounted(lake, warehouse)
+
+
+def test_a_changed_or_removed_manifest_is_found(
+    lake: LakeResource, warehouse: Warehouse, exported: GenerationRequest
+) -> None:
+    """Guards the other direction: a manifest is a file, and nothing but the trail says what it said."""
+    manifest = write_manifest(lake, warehouse, NO_STREAM, exported)
+    path = batches.manifest_path(lake, exported, 1)
+    lake.write_json(path, {**manifest, "fraudulent": 0})
+    with pytest.raises(AuditError, match=r"row 1 .* its fraudulent is not that of .*1\.json"):
+        accounted(lake, warehouse)
+    lake.remove(path)
+    with pytest.raises(AuditError, match=r"row 1 .* that no manifest names"):
+        accounted(lake, warehouse)
+    lake.write_bytes(path, b"{")
+    with pytest.raises(AuditError, match=r"1\.json is damaged"):
+        accounted(lake, warehouse)
+
+
+def test_a_row_made_beforehand_is_not_adopted(
+    lake: LakeResource, warehouse: Warehouse, exported: GenerationRequest
+) -> None:
+    """Guards against a forged row that waits for its manifest and says something else."""
+    write_manifest(lake, warehouse, NO_STREAM, exported)
+    export(lake, exported, "card_testing", data_sha="d2")
+    receipts_sha = batches.manifest_due(lake, exported).receipts_sha
+    forged(warehouse, manifest_number=2, receipts_sha=receipts_sha, fraudulent=0)
+    with pytest.raises(AuditError, match=r"row 2 .* its .* is not that of its manifest"):
+        write_manifest(lake, warehouse, NO_STREAM, exported)
 
 
 def test_a_cut_tail_is_found_by_the_manifest(

@@ -15,6 +15,7 @@ from sgf_pipeline import batches
 from sgf_pipeline.assets.feature_export import feature_export
 from sgf_pipeline.assets.lake_export import lake_export
 from sgf_pipeline.assets.shard_context import failing_plainly
+from sgf_pipeline.assets.sinks import RETRIES
 from sgf_pipeline.assets.stage_files import stage_path
 from sgf_pipeline.assets.stream_export import stream_export
 from sgf_pipeline.assets.warehouse_export import warehouse_export
@@ -44,6 +45,7 @@ AUDITED_ROWS = 2_000_000  # above, the whole batch would not fit into memory: it
         for sink in (lake_export, warehouse_export, stream_export, feature_export)
     ],
     code_version="1",
+    retry_policy=RETRIES,
     check_specs=[dg.AssetCheckSpec(name, asset="dataset_manifest", description=text) for name, text in CHECKS.items()],
     kinds={"json"},
     owners=["team:fraud-data"],

@@ -91,7 +91,7 @@ def build_batch(
         typer.echo(f"  {name:<18} {counts.rows:>9,} rows {counts.fraudulent:>8,} fraudulent")
     typer.echo(f"  model {usage['name']}: {usage['calls']} calls, {usage['cache_hits']} answers from the cache")
     for name, sink in manifest["sinks"].items():
-        held = f"{sink['rows']:,} rows read back" if "rows" in sink else ""
+        held = f"{sink['rows']:,} rows, read back for manifest {result['manifest']}" if "rows" in sink else ""
         typer.echo(f"  {name:<18} {sink['state']}: {', '.join(filter(None, (held, sink.get('why'))))}")
     typer.echo(f"dataset: {result['s3_uri'] or 'not exported (--no-s3)'}")
     if result["s3_uri"]:

@@ -186,12 +186,15 @@ def warehouse_sql(
 
 @audit_app.command("verify")
 def verify_audit(
-    storage_url: Annotated[str | None, typer.Option(help="folder or s3://bucket/prefix [SGF_STORAGE_URL]")] = None,
+    storage_url: Annotated[
+        list[str] | None,
+        typer.Option(help="where the batches of this warehouse lie; may be repeated [SGF_STORAGE_URL]"),
+    ] = None,
 ) -> None:
-    """Walk the chain of the audit trail; name the first row that somebody changed, removed or forged."""
+    """Walk the audit trail and hold it to the manifests; name the first row that was changed, removed or forged."""
     from sgf_pipeline.cli.auditing import verify
 
-    verify(storage_url)
+    verify(storage_url or ())
 
 
 def main() -> None:

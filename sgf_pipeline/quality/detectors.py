@@ -165,26 +165,27 @@ def splits(frame: pd.DataFrame, seed: int = 0) -> list[tuple[Ints, Ints]]:
     """``FOLDS`` pairs (train, test) of row positions; each row is tested once.
 
     No case has frauds on both sides and no customer has rows on both sides. Cases are dealt out within their
-    scenario from the most frauds down, each to the fold with the fewest frauds so far; a customer's legitimate rows
-    go where most of his frauds went, or anywhere; and from the training side go all rows of customers that are
-    tested. (Joining cases that share a customer into one group instead leaves a scenario of many victims with one
-    giant group.)
+    scenario (together, where none has five) from the most frauds down, each to the fold with the fewest frauds so far;
+    a customer's legitimate rows go where most of his frauds went, or anywhere; and from the training side go all rows
+    of customers that are tested. (Joining cases that share a customer into one group instead leaves a scenario of many
+    victims with one giant group.)
     """
     fraud = frame["is_fraud"].to_numpy(bool)
     customer, customers = pd.factorize(frame["shard"].astype(str) + "|" + frame["customer_id"].astype(str))
     guilty = pd.DataFrame({"shard": frame["shard"].astype(str)[fraud], "case": _case(frame)[fraud]})
     sizes = guilty.value_counts(sort=False).reset_index(name="frauds")
     sizes = sizes.sort_values(["frauds", "shard", "case"], ascending=[False, True, True])
-    if sizes["shard"].value_counts().max() < FOLDS or fraud.all():
+    if len(sizes) < FOLDS or fraud.all():
         raise InvalidRequestError(
-            f"is_fraud of {len(frame)} rows has {len(sizes)} cases; "
-            f"a detector needs {FOLDS} of one scenario, and legitimate rows."
+            f"is_fraud of {len(frame)} rows has {len(sizes)} cases; a detector needs {FOLDS}, and legitimate rows."
         )
     of_case: dict[tuple[str, str], int] = {}
-    load: dict[str, Floats] = {name: np.zeros(FOLDS) for name in sizes["shard"]}
+    together = sizes["shard"].value_counts().max() < FOLDS  # or a fold would have no fraud at all
+    load: dict[str, Floats] = {name: np.zeros(FOLDS) for name in (POOLED, *sizes["shard"])}
     for name, case, frauds in sizes.itertuples(index=False):
-        of_case[name, case] = int(np.argmin(load[name]))
-        load[name][of_case[name, case]] += frauds
+        dealt = load[POOLED if together else name]
+        of_case[name, case] = int(np.argmin(dealt))
+        dealt[of_case[name, case]] += frauds
     fold = rng(seed, "detectors", "folds").integers(0, FOLDS, len(customers))
     of_fraud = np.array([of_case[pair] for pair in zip(guilty["shard"], guilty["case"], strict=True)], np.int64)
     votes = np.bincount(customer[fraud] * FOLDS + of_fraud, minlength=len(customers) * FOLDS).reshape(-1, FOLDS)
