@@ -5,9 +5,11 @@ gets what it needs as an argument or from a Dagster resource that ``definitions`
 """
 
 import base64
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +18,21 @@ from sgf_pipeline.domain.errors import ConfigurationError
 
 # Public on purpose: it makes a laptop's batches reproducible. Anyone can recompute identifiers made with it.
 DEVELOPMENT_SALT = "sgf-development-salt"
+
+_HOST = r"[A-Za-z0-9._-]+"
+_KAFKA_SERVER = re.compile(rf"({_HOST}|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{{1,5}}))?")
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    """What ``REDIS_URL`` says."""
+
+    host: str
+    port: int
+    database: int
+    username: str | None
+    password: str | None = field(repr=False)
+    tls: bool
 
 
 class Settings(BaseSettings):
@@ -139,10 +156,21 @@ class Settings(BaseSettings):
             raise ConfigurationError(f"S3_ENDPOINT_URL {self.s3_endpoint_url!r} is no address: use http(s)://host:port")
         _ = self.parquet_key  # raises where it is none
         _ = self.supabase  # raises where only half of it is set
+        if self.redis_url is not None and self.redis_url.get_secret_value():
+            redis_server(self.redis_url.get_secret_value())
         self._check_kafka()
         return self
 
     def _check_kafka(self) -> None:
+        servers = self.kafka_bootstrap_servers.split(",") if self.kafka_bootstrap_servers else []
+        for place, server in enumerate(servers, start=1):
+            found = _KAFKA_SERVER.fullmatch(server.strip())
+            if not found or not _is_port(found["port"] or "9092"):
+                # The value may hold a password, put there by mistake: it is not repeated.
+                raise ConfigurationError(
+                    f"KAFKA_BOOTSTRAP_SERVERS: address {place} of {len(servers)} is not of the form host:port: name"
+                    " each broker so, with commas between"
+                )
         login = {name: getattr(self, name) for name in ("kafka_sasl_mechanism", "kafka_sasl_username",
                                                         "kafka_sasl_password")}  # fmt: skip
         protocol = self.kafka_security_protocol
@@ -158,6 +186,31 @@ class Settings(BaseSettings):
                 f"KAFKA_SASL_PASSWORD is set, but KAFKA_SECURITY_PROTOCOL is {protocol}, which sends none:"
                 " set KAFKA_SECURITY_PROTOCOL to SASL_SSL"
             )
+
+
+def redis_server(url: str) -> RedisServer:
+    """The parts of a ``REDIS_URL``. Raises ``ConfigurationError``, which does not show it: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        port = 6379 if parts.port is None else parts.port
+    except ValueError:  # a port that is no number, or a bracket in the password
+        parts, port = urlsplit(""), 0
+    database = parts.path.strip("/") or "0"
+    sound = parts.scheme in ("redis", "rediss") and re.fullmatch(_HOST, parts.hostname or "") and port
+    if not sound or not re.fullmatch(r"[0-9]{1,9}", database) or parts.query or parts.fragment:
+        raise ConfigurationError(
+            "REDIS_URL is not of the form redis://user:password@host:6379/0 (rediss:// for TLS): correct it, and write"
+            " special characters of the password as %XX"
+        )
+    return RedisServer(
+        host=str(parts.hostname), port=port, database=int(database), tls=parts.scheme == "rediss",
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+    )  # fmt: skip
+
+
+def _is_port(text: str) -> bool:
+    return 0 < int(text) < 65536
 
 
 def read_settings(**overrides: str) -> Settings:

@@ -1,12 +1,13 @@
-"""Settings against the documents that describe them."""
+"""Settings: against the documents that describe them, and what is refused."""
 
+import base64
 import re
 from pathlib import Path
 
 import pytest
 
 from sgf_pipeline.domain.errors import ConfigurationError
-from sgf_pipeline.settings import Settings, read_settings
+from sgf_pipeline.settings import RedisServer, Settings, read_settings, redis_server
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,6 +30,53 @@ def test_shared_storage_needs_a_salt_of_ones_own(monkeypatch):
     settings = read_settings()
     assert settings.storage_url == "s3://bucket/prefix"
     assert "mine" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2@h:abc/0", "redis://:hunter2@h:99999", "redis://:hunter2@h:0", "redis://:hunter2@[h",
+        "redis://:hunter2@h/x", "redis://:hunter2@a,b", "redis://:hunter2@h?db=1", "http://:hunter2@h", "hunter2",
+    ],
+)  # fmt: skip
+def test_a_malformed_redis_url_is_one_sentence_without_its_password(url, monkeypatch):
+    """Guards against a ValueError's traceback, which would show the password too."""
+    monkeypatch.setenv("REDIS_URL", url)
+    with pytest.raises(ConfigurationError, match=r"^REDIS_URL is not of the form") as caught:
+        read_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_redis_url_is_read_whole():
+    """Guards the password's special characters, and what is left out."""
+    server = redis_server("rediss://me:p%40ss@host:1234/3")
+    assert server == RedisServer("host", 1234, 3, "me", "p@ss", tls=True)
+    assert "p@ss" not in repr(server)
+    assert redis_server("redis://host") == RedisServer("host", 6379, 0, None, None, tls=False)
+
+
+@pytest.mark.parametrize("servers", ["abc:xyz", "a b", "a:1,b:0", "a:1,", "a:99999", "me:hunter2@a:1", "SSL://a:1"])
+def test_malformed_kafka_servers_are_one_sentence(servers, monkeypatch):
+    """Guards against a ValueError's traceback, and against retries of what no retry mends."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", servers)
+    with pytest.raises(ConfigurationError, match=r"^KAFKA_BOOTSTRAP_SERVERS: address [12] of [12] is not") as caught:
+        read_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_sound_kafka_servers_are_taken(monkeypatch):
+    """Guards against a check that refuses what the client takes."""
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "kafka_1.internal:9092, 10.0.0.1:9093,[::1]:9092,broker-2")
+    assert read_settings().kafka_bootstrap_servers.count(",") == 3
+
+
+@pytest.mark.parametrize("size", [16, 24, 32])
+def test_the_documents_name_every_size_of_the_parquet_key(size, monkeypatch):
+    """Guards against documents that forbid what the code takes."""
+    monkeypatch.setenv("SGF_PARQUET_KEY", base64.b64encode(bytes(size)).decode())
+    assert read_settings().parquet_key == bytes(size)
+    for path in ("docs/configuration.md", ".env.example", "docs/lake.md"):
+        assert "16, 24 or 32" in (ROOT / path).read_text(), path
 
 
 def test_nobody_else_reads_the_environment():

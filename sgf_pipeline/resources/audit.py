@@ -24,7 +24,7 @@ COLUMNS = ("position", "tenant", "batch_id", "manifest_number", "content_sha", "
 _FACTS = COLUMNS[1:-2]
 # A run that was killed and repeated is later, and perhaps of a newer version, than the row that it finds again.
 _COMPARED = tuple(name for name in _FACTS if name not in ("created_at", "sgf_version"))
-_SAME_MANIFEST = ("tenant", "batch_id", "manifest_number", "receipts_sha")
+_SAME_MANIFEST = ("tenant", "batch_id", "manifest_number", "receipts_sha", "s3_uri")
 # Where no lock can be held over several requests, a writer whose place is taken begins again this often.
 ATTEMPTS = 50
 
@@ -79,9 +79,9 @@ class Claim:
 def append(warehouse: Audited, facts: Mapping[str, Any]) -> Link:
     """Append a row with these facts (``COLUMNS`` but the place and the hashes), after the last one; return its place.
 
-    The same manifest (batch, number, receipts) is not appended twice: a run killed before its manifest was written
-    finds its row again. Raises ``AuditError`` where that row says something else, or the last row is not sound, for a
-    chain that goes on after a forged row would hide it.
+    The same manifest (batch, number, receipts, address) is not appended twice: a run killed before its manifest was
+    written finds its row again. Raises ``AuditError`` where that row says something else, or the last row is not sound,
+    for a chain that goes on after a forged row would hide it.
     """
     for _ in range(ATTEMPTS):
         with warehouse.trail(writing=True) as trail:

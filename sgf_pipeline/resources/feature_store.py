@@ -8,17 +8,16 @@ Feast wants pandas 2 where SGF wants pandas 3, so the two cannot share an enviro
 lock file, and is spoken to as a process. The repository stands alone: any Feast of the locked version can serve it.
 """
 
+import fcntl
 import json
 import shutil
 import subprocess
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,11 +30,18 @@ from sgf_pipeline.domain.schema import MOMENT
 from sgf_pipeline.domain.streams import RowStream, table_stream
 from sgf_pipeline.features.store import FEATURE_SCHEMA, VIEWS, View, feature_rows, history, log_of, states
 from sgf_pipeline.features.windows import ENTITIES
+from sgf_pipeline.settings import RedisServer, redis_server
 
 FEAST_SIDE = Path(__file__).parent / "feast_repository"
 NO_ANSWER = 75  # exit code of feast_repository/serving.py
 # Batch ids have no capitals, so that no project's name ends like another's: Feast finds keys of Redis by their end.
 PROJECT_PREFIX = "SGF_"
+# A healthy Redis answers each command within milliseconds. The client tries a silent one again several times.
+REDIS_SECONDS = 10
+# A read takes some 3 s, all but milliseconds to start Feast: on a busy machine perhaps ten times that.
+READ_SECONDS = 60.0
+# Feast takes 14 s for 50,000 rows, so 25 minutes for five million, more than it can hold: five times that.
+MATERIALISE_SECONDS = 7200.0
 INSTALL = "install requirements-feast.lock there (make feast) or set SGF_FEAST_PYTHON to a Python that has it"
 
 Key = dict[str, str]
@@ -68,17 +74,29 @@ class Materialised:
 class FeatureStore:
     """Repositories below ``folder``, one a batch. ``redis_url`` may hold a password: only ``address`` is shown."""
 
-    def __init__(self, folder: Path, python: Path, redis_url: str = "") -> None:
-        """``python`` is the interpreter of Feast's environment; without ``redis_url`` the online store is SQLite."""
+    def __init__(
+        self, folder: Path, python: Path, redis_url: str = "", *, read_seconds: float = READ_SECONDS,
+        materialise_seconds: float = MATERIALISE_SECONDS,
+    ) -> None:  # fmt: skip
+        """``python`` is the interpreter of Feast's environment; without ``redis_url`` the online store is SQLite.
+
+        After ``read_seconds`` or ``materialise_seconds`` Feast is stopped. Raises ``ConfigurationError`` for a URL that
+        is none, or that Feast cannot be told.
+        """
         self._folder = folder
         self._python = python
-        self._redis = _feast_redis(redis_url) if redis_url else ""
-        self._host = f"{urlsplit(redis_url).hostname}:{urlsplit(redis_url).port or 6379}"
+        self._redis = ""
+        self._online = "SQLite"  # what views.json says: the repository may be moved, and its SQLite with it
+        if redis_url:
+            server = redis_server(redis_url)
+            self._redis = _feast_redis(server)
+            self._online = f"Redis {server.host}:{server.port}/{server.database}"
+        self._limits = {"read": read_seconds, "materialize": materialise_seconds}
 
     @property
     def address(self) -> str:
         """Where the online store is, without its password."""
-        return f"Redis {self._host}" if self._redis else f"SQLite in {self._folder}"
+        return self._online if self._redis else f"SQLite in {self._folder}"
 
     def repository(self, batch_id: str) -> Path:
         """The batch's Feast repository."""
@@ -91,33 +109,47 @@ class FeatureStore:
 
         ``as_of`` (with a time zone) is one microsecond after the batch's last row when absent. Raises
         ``InvalidRequestError`` when the batch has no row before it, ``SinkError`` when a shard's features are not those
-        of its rows or when Feast refuses, ``SinkUnavailableError`` when the online store does not answer,
-        ``ConfigurationError`` when Feast is not installed.
+        of its rows or when Feast refuses, ``SinkUnavailableError`` when the online store does not answer or another
+        process materialises the batch, ``ConfigurationError`` when Feast is not installed.
         """
         self._check_installed()
-        aside = self._folder / f".{batch_id}-{uuid.uuid4().hex}"
-        (aside / "data").mkdir(parents=True)
-        try:
-            moment, keys, example = _write_data(aside / "data", list(shards), as_of)
-            self._write_definitions(aside, batch_id, moment)
-            target = self.repository(batch_id)
-            shutil.rmtree(target, ignore_errors=True)
-            aside.rename(target)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-        answer = self._ask(batch_id, "materialize", {"as_of": moment.isoformat()})
+        with self._alone(batch_id):
+            new, old = self._beside(batch_id, "new"), self._beside(batch_id, "old")
+            shutil.rmtree(new, ignore_errors=True)  # of a run that was killed
+            (new / "data").mkdir(parents=True)
+            try:
+                moment, keys, example = _write_data(new / "data", list(shards), as_of)
+                self._write_definitions(new, batch_id, moment)
+                shutil.rmtree(old, ignore_errors=True)
+                target = self.repository(batch_id)
+                if target.exists():
+                    target.rename(old)
+                new.rename(target)
+            finally:
+                shutil.rmtree(new, ignore_errors=True)
+                shutil.rmtree(old, ignore_errors=True)
+            answer = self._ask(batch_id, "materialize", {"as_of": moment.isoformat()})
         return Materialised(moment, keys, answer["seconds"], example)
 
     def read(self, batch_id: str, keys: Sequence[Key]) -> list[dict[str, float | None]]:
         """For each key the features of every view that it answers for; None where undefined or never seen.
 
         A key maps columns (``customer_id``, ``merchant_id`` …) to identifiers; all keys of one call name the same
-        columns. Raises ``InvalidRequestError`` for columns that are no view's key, or a batch that is not materialised.
+        columns. Raises ``InvalidRequestError`` for columns that are no view's key, or a batch that is not materialised;
+        ``ConfigurationError`` where it was materialised into another online store.
         """
         views = views_of(keys)
-        if not (self.repository(batch_id) / "views.json").exists():
+        written = self.repository(batch_id) / "views.json"
+        if not written.exists():
             raise InvalidRequestError(
                 f"batch {batch_id!r} has no feature store in {self._folder}: run sgf features materialize {batch_id}"
+            )
+        filled = json.loads(written.read_text()).get("online_store")
+        if filled != self._online:
+            raise ConfigurationError(
+                f"batch {batch_id!r} was materialised into {filled or 'an unknown store'}, but REDIS_URL names"
+                f" {self._online if self._redis else 'none, which is SQLite'}: materialise it again (sgf features"
+                f" materialize {batch_id}), or set REDIS_URL back"
             )
         self._check_installed()
         features = [f"{view.name}:{name}" for view in views for name in view.feature_names]
@@ -125,12 +157,30 @@ class FeatureStore:
         rows: list[dict[str, float | None]] = answer["rows"]
         return rows
 
+    def _beside(self, batch_id: str, what: str) -> Path:
+        """A hidden neighbour of the batch's repository."""
+        return self._folder / f".{PROJECT_PREFIX}{batch_id}.{what}"
+
+    @contextmanager
+    def _alone(self, batch_id: str) -> Iterator[None]:
+        """Nobody else on this machine materialises the batch. The file stays: one that goes could be locked twice."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._beside(batch_id, "lock").open("w") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SinkUnavailableError(
+                    f"batch {batch_id!r} is being materialised in {self._folder} by another process: try again when"
+                    " that has ended"
+                ) from None
+            yield
+
     def _write_definitions(self, folder: Path, batch_id: str, as_of: datetime) -> None:
         views = [
             {"name": view.name, "keys": view.keys, "features": {f.name: f.meaning for f in view.features}}
             for view in VIEWS
         ]
-        written = {"batch_id": batch_id, "as_of": as_of.isoformat(), "views": views}
+        written = {"batch_id": batch_id, "as_of": as_of.isoformat(), "online_store": self._online, "views": views}
         (folder / "views.json").write_text(json.dumps(written, indent=2) + "\n")
         online = (
             # without a look at what is there: the store is emptied first
@@ -154,20 +204,33 @@ class FeatureStore:
             raise ConfigurationError(f"Feast's environment {str(self._python)!r} is missing: {INSTALL}")
 
     def _ask(self, batch_id: str, what: str, question: Mapping[str, Any]) -> Any:
-        done = subprocess.run(  # noqa: S603 - our own script, and no shell
-            [self._python.absolute(), "serving.py", what], cwd=self.repository(batch_id), text=True,
-            input=json.dumps({**question, "redis": self._redis}), capture_output=True, check=False,
-        )  # fmt: skip
+        limit = self._limits[what]
+        try:
+            done = subprocess.run(  # noqa: S603 - our own script, and no shell
+                [self._python.absolute(), "serving.py", what], cwd=self.repository(batch_id), text=True,
+                input=json.dumps({**question, "redis": self._redis}), capture_output=True, check=False, timeout=limit,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise SinkUnavailableError(
+                f"online store {self.address} does not answer (Feast was stopped after {limit:g} s): {self._remedy},"
+                " or try again later"
+            ) from None
         if done.returncode == 0:
             return json.loads(done.stdout)
         said = (done.stderr.strip().splitlines() or ["no word"])[-1]
         if done.returncode == NO_ANSWER:
             raise SinkUnavailableError(
-                f"online store {self.address} does not answer ({said}): check REDIS_URL, or try again later"
+                f"online store {self.address} does not answer ({said}): {self._remedy}, or try again later"
             )
         if "No module named" in said:
             raise ConfigurationError(f"Feast's environment {str(self._python)!r} is incomplete ({said}): {INSTALL}")
-        raise SinkError(f"feature store of batch {batch_id!r} at {self.address} refuses ({said}): check REDIS_URL")
+        raise SinkError(f"feature store of batch {batch_id!r} at {self.address} refuses ({said}): {self._remedy}")
+
+    @property
+    def _remedy(self) -> str:
+        if self._redis:
+            return "check REDIS_URL and the server"
+        return "check the folder's rights and free space, then materialise the batch again"
 
 
 def views_of(keys: Sequence[Key]) -> list[View]:
@@ -254,18 +317,18 @@ def _when(found: tuple[datetime, Key]) -> datetime:
     return found[0]
 
 
-def _feast_redis(url: str) -> str:
+def _feast_redis(server: RedisServer) -> str:
     """Feast's own way to name a Redis: ``host:port,db=0,password="…"``."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-        raise ConfigurationError("REDIS_URL is not of the form redis://user:password@host:6379/0 (rediss:// for TLS)")
-    words = [f"{parts.hostname}:{parts.port or 6379}", f"db={parts.path.strip('/') or 0}"]
-    for name, value in (("username", parts.username), ("password", parts.password)):
+    words = [
+        f"{server.host}:{server.port}", f"db={server.database}",
+        f"socket_timeout={REDIS_SECONDS}", f"socket_connect_timeout={REDIS_SECONDS}",
+    ]  # fmt: skip
+    for name, value in (("username", server.username), ("password", server.password)):
         if value:
-            if set(unquote(value)) & set(",'\"\\ "):
+            if set(value) & set(",'\"\\ "):
                 raise ConfigurationError(
                     f"REDIS_URL's {name} holds a comma, a quote, a backslash or a space, which Feast cannot be told:"
                     " choose another one"
                 )
-            words.append(f'{name}="{unquote(value)}"')
-    return ",".join(words + (["ssl=true"] if parts.scheme == "rediss" else []))
+            words.append(f'{name}="{value}"')
+    return ",".join(words + (["ssl=true"] if server.tls else []))

@@ -8,14 +8,18 @@ shard and its content: on the labels' topic how many chunks are done, on the tra
 began in each partition. A run that takes over after a crash first fences its predecessor
 (same transactional id), then goes on behind the last committed chunk: under ``read_committed`` nothing is lost and
 nothing comes twice. Chunks hold the same rows in every attempt, because equal content is equal bytes.
+
+Progress is not trusted: what it says is done is read back first. Where the topic holds something else, because the
+broker lost what it had acknowledged, the shard is sent anew as the next attempt, whose number every record carries in
+its header ``attempt``; only the newest attempt counts.
 """
 
 import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,7 +31,7 @@ import pyarrow as pa
 from sgf_pipeline.domain.errors import SinkError, SinkUnavailableError
 from sgf_pipeline.domain.money import minor_digits
 from sgf_pipeline.domain.streams import RowStream
-from sgf_pipeline.resources.held import Held, ShardKey
+from sgf_pipeline.resources.held import Held, ShardKey, Totals
 from sgf_pipeline.resources.stream_records import encoded_labels, encoded_transactions
 
 CHUNK_ROWS = 10_000  # one transaction; a larger one is not faster, and more is sent again after a crash
@@ -37,7 +41,7 @@ SEND_SECONDS = 60.0  # what a chunk may take before the broker counts as one tha
 CLOSE_SECONDS = 5.0
 BATCH_BYTES = 1 << 18
 LINGER_MS = 20
-READ_SECONDS = 60.0
+READ_SECONDS = 90.0  # without a record; a dead neighbour's transaction, which a broker ends after 60 s, is waited for
 POLL_MS = 1_000
 # Labels carry the time at which a bank would have known as their timestamp, which a broker that deletes by age would
 # take for their age: the topics that we create keep everything. (A topic that exists is left as it is.)
@@ -47,7 +51,7 @@ PROGRESS = 0  # the partition of the labels' topic whose offset counts the chunk
 
 @dataclass(frozen=True)
 class Delivered:
-    """A shard on the stream: the content that was sent, and where its first chunk begins in each partition."""
+    """A shard on the stream: which one, and the content that was sent."""
 
     key: ShardKey
     data_sha: str
@@ -63,22 +67,24 @@ class Stream:
         self.labels_topic = labels_topic
         self._security = dict(security)
 
-    def publish(self, delivered: Delivered, rows: RowStream, run_id: str) -> int:
+    def publish(self, delivered: Delivered, rows: RowStream, run_id: str, *, published: bool = False) -> int:
         """Send what is not yet there of the shard's rows (``TRANSACTION_SCHEMA``); return how many were sent now.
 
-        Raises ``SinkUnavailableError`` where the broker does not answer within ``SEND_SECONDS``, ``SinkError`` where
-        it refuses. After either the same call, by a new producer, goes on behind the last committed chunk.
+        ``published`` says that this content was sent in full before: where the broker has forgotten the progress, the
+        whole topic is read for it. Raises ``SinkUnavailableError`` where the broker does not answer within
+        ``SEND_SECONDS``, ``SinkError`` where it refuses. After either the same call, by a new producer, goes on behind
+        the last committed chunk.
         """
         key, group = delivered.key, _group(delivered)
-        headers = [("tenant", key.tenant), ("batch", key.batch_id), ("shard", key.shard), ("run", run_id),
-                   ("data", delivered.data_sha)]  # fmt: skip
-        encoded = [(name, value.encode()) for name, value in headers]
         sent = 0
         with self.reaching():
             self.create_topics()
             with self.producer(transactional_id=f"sgf.{key.tenant}.{key.batch_id}.{key.shard}") as producer:
                 producer.init_transactions()
-                done = self._chunks_done(group)
+                attempt, done = self._standing(delivered, rows, published)
+                headers = [("tenant", key.tenant), ("batch", key.batch_id), ("shard", key.shard), ("run", run_id),
+                           ("data", delivered.data_sha), ("attempt", str(attempt))]  # fmt: skip
+                encoded = [(name, value.encode()) for name, value in headers]
                 for number, chunk in enumerate(_chunks(rows)):
                     if number >= done:
                         self._send(producer, chunk, encoded, group, number)
@@ -86,42 +92,70 @@ class Stream:
         return sent
 
     def held(self, shards: Iterable[Delivered]) -> dict[ShardKey, Held]:
-        """Read the topic back under ``read_committed``, from the first chunk of these shards on, in one pass."""
+        """Read the newest attempts of these shards back under ``read_committed``, in one pass.
+
+        The pass begins where the first of them begins, or with the topic where the broker has forgotten that.
+        """
+        wanted = list(shards)
+        with self.reaching():
+            tallies = self._tallied(wanted, [self._offsets(_group(one)) for one in wanted])
+        return {one.key: _newest(tallies, one)[1] for one in wanted}
+
+    def _standing(self, delivered: Delivered, rows: RowStream, published: bool) -> tuple[int, int]:
+        """Which attempt to go on with, and how many of its chunks the topic holds."""
+        offsets = self._offsets(_group(delivered))
+        if not offsets and not published:
+            return 1, 0
+        # Offsets that lack the progress alone are those of a labels' topic that is gone, and its labels with it.
+        done = offsets.get((self.labels_topic, PROGRESS), 0) if offsets else None
+        attempt = 0
+        for since in (offsets, {}) if offsets else ({},):  # where progress misleads, the whole topic is read
+            attempt, there = _newest(self._tallied([delivered], [since]), delivered)
+            chunks = _chunks_of(rows, there, delivered.currency)
+            if chunks and done in (None, chunks):
+                return attempt, chunks
+        return attempt + 1, 0
+
+    def _tallied(
+        self, shards: Sequence[Delivered], known: Sequence[Mapping[tuple[str, int], int]]
+    ) -> dict[tuple[Delivered, int], "_Tally"]:
+        """What the topic holds of each attempt of the shards, from the lowest ``known`` offsets to its present end."""
         from kafka import KafkaConsumer, TopicPartition
 
-        wanted = {(one.key.tenant, one.key.batch_id, one.key.shard, one.data_sha): one for one in shards}
-        counts = {one.key: [0, 0, 0] for one in wanted.values()}
-        with self.reaching():
-            consumer = KafkaConsumer(**self._connection(), isolation_level="read_committed", enable_auto_commit=False)
-            try:
-                partitions = [
-                    TopicPartition(self.topic, n) for n in sorted(consumer.partitions_for_topic(self.topic) or ())
-                ]
-                consumer.assign(partitions)
-                starts = self._starts([_group(one) for one in wanted.values()])
-                ends = consumer.end_offsets(partitions)
-                left = {}
-                for partition in partitions:
-                    first = starts.get(partition.partition, ends[partition])
-                    consumer.seek(partition, first)
-                    if first < ends[partition]:
-                        left[partition] = ends[partition]
-                deadline = time.monotonic() + READ_SECONDS
-                while left:
-                    for records in consumer.poll(timeout_ms=POLL_MS, max_records=20_000).values():
-                        deadline = time.monotonic() + READ_SECONDS
-                        for record in records:
-                            _count(record, wanted, counts)
-                    # The position passes control records, too, which no poll returns.
-                    left = {one: end for one, end in left.items() if consumer.position(one) < end}
-                    if time.monotonic() > deadline:
-                        raise SinkUnavailableError(
-                            f"stream {self.servers} does not answer (topic {self.topic} cannot be read to its end):"
-                            " try again later"
-                        )
-            finally:
-                consumer.close(autocommit=False)
-        return {key: Held(rows, minor, f"{bits:024x}") for key, (rows, minor, bits) in counts.items()}
+        wanted: dict[tuple[str, ...], Delivered] = {
+            (one.key.tenant, one.key.batch_id, one.key.shard, one.data_sha): one for one in shards
+        }
+        tallies: dict[tuple[Delivered, int], _Tally] = {}
+        consumer = KafkaConsumer(**self._connection(), isolation_level="read_committed", enable_auto_commit=False,
+                                 auto_offset_reset="earliest")  # fmt: skip
+        try:
+            numbers = consumer.partitions_for_topic(self.topic) or ()
+            partitions = [TopicPartition(self.topic, number) for number in sorted(numbers)]
+            consumer.assign(partitions)
+            # Not the last stable offset: behind a neighbour's open transaction lies what is committed and ours.
+            ends = self._end_offsets(partitions)
+            left = {}
+            for partition in partitions:
+                first = min((offsets.get((self.topic, partition.partition), 0) for offsets in known), default=0)
+                consumer.seek(partition, first)
+                if first < ends[partition]:
+                    left[partition] = ends[partition]
+            deadline = time.monotonic() + READ_SECONDS
+            while left:
+                for records in consumer.poll(timeout_ms=POLL_MS, max_records=20_000).values():
+                    deadline = time.monotonic() + READ_SECONDS
+                    for record in records:
+                        _count(record, wanted, tallies)
+                # The position passes control records, too, which no poll returns.
+                left = {one: end for one, end in left.items() if consumer.position(one) < end}
+                if time.monotonic() > deadline:
+                    raise SinkUnavailableError(
+                        f"stream {self.servers} does not answer (topic {self.topic} cannot be read to its end):"
+                        " try again later"
+                    )
+        finally:
+            consumer.close(autocommit=False)
+        return tallies
 
     def _send(self, producer: Any, chunk: pa.Table, headers: list[tuple[str, bytes]], group: str, number: int) -> None:
         """One chunk and the progress it makes, in one transaction."""
@@ -145,7 +179,7 @@ class Stream:
         offsets = {TopicPartition(self.labels_topic, PROGRESS): OffsetAndMetadata(number + 1, "", -1)}
         places, label_places = (len(producer.partitions_for(topic)) for topic in (self.topic, self.labels_topic))
         if number == 0:
-            ends = self._end_offsets(places)
+            ends = self._end_offsets([TopicPartition(self.topic, one) for one in range(places)])
             offsets |= {one: OffsetAndMetadata(end, "", -1) for one, end in ends.items()}
         futures = [
             producer.send(self.topic, key=key, value=value, headers=headers, partition=partition_of(key, places))
@@ -198,29 +232,18 @@ class Stream:
         finally:
             admin.close()
 
-    def _end_offsets(self, partitions: int) -> dict[Any, int]:
-        from kafka import KafkaConsumer, TopicPartition
+    def _end_offsets(self, partitions: list[Any]) -> dict[Any, int]:
+        from kafka import KafkaConsumer
 
         consumer = KafkaConsumer(**self._connection(), enable_auto_commit=False)
         try:
-            ends: dict[Any, int] = consumer.end_offsets([TopicPartition(self.topic, one) for one in range(partitions)])
+            ends: dict[Any, int] = consumer.end_offsets(partitions)
             return ends
         finally:
             consumer.close(autocommit=False)
 
-    def _chunks_done(self, group: str) -> int:
-        return self._offsets(group).get((self.labels_topic, PROGRESS), 0)
-
-    def _starts(self, groups: Iterable[str]) -> dict[int, int]:
-        """The lowest first offset of each partition of the transactions' topic."""
-        starts: dict[int, int] = {}
-        for group in groups:
-            for (topic, partition), offset in self._offsets(group).items():
-                if topic == self.topic:
-                    starts[partition] = min(offset, starts.get(partition, offset))
-        return starts
-
     def _offsets(self, group: str) -> dict[tuple[str, int], int]:
+        """What the group has committed; nothing once the broker has dropped it (``offsets.retention.minutes``)."""
         from kafka import KafkaAdminClient
         from kafka.errors import GroupIdNotFoundError
 
@@ -318,23 +341,22 @@ def partition_of(account: bytes, partitions: int) -> int:
 
 def _within_bound(call: Callable[[], object]) -> None:
     """Call, and wait for ``SEND_SECONDS``: for a transaction's own requests kafka-python would wait for ever."""
-    from kafka.errors import KafkaError, KafkaTimeoutError
+    from kafka.errors import KafkaTimeoutError
 
     outcome: Future[None] = Future()
 
     def run() -> None:
         try:
             call()
-        except KafkaError as error:
+        except BaseException as error:  # noqa: BLE001 (handed on: it is raised below, by result)
             outcome.set_exception(error)
         else:
             outcome.set_result(None)
 
     threading.Thread(target=run, daemon=True).start()
-    try:
-        outcome.result(SEND_SECONDS)
-    except TimeoutError:
-        raise KafkaTimeoutError(f"no answer within {SEND_SECONDS:g} s") from None
+    if not wait([outcome], SEND_SECONDS).done:
+        raise KafkaTimeoutError(f"no answer within {SEND_SECONDS:g} s")
+    outcome.result()
 
 
 def _said(error: Exception) -> str:
@@ -364,13 +386,42 @@ def _chunks(rows: RowStream) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting)
 
 
-def _count(record: Any, wanted: Mapping[Any, Delivered], counts: Mapping[ShardKey, list[int]]) -> None:
+@dataclass
+class _Tally:
+    """What has been read of one attempt."""
+
+    rows: int = 0
+    minor_units: int = 0
+    ids: int = 0
+
+    @property
+    def held(self) -> Held:
+        return Held(self.rows, self.minor_units, f"{self.ids:024x}")
+
+
+def _count(record: Any, wanted: Mapping[Any, Delivered], tallies: dict[tuple[Delivered, int], _Tally]) -> None:
     headers = {name: value.decode() for name, value in record.headers}
     one = wanted.get(tuple(headers.get(name, "") for name in ("tenant", "batch", "shard", "data")))
     if one is None:
         return
     value = orjson.loads(record.value)
-    tally = counts[one.key]
-    tally[0] += 1
-    tally[1] += round(value["amount"] * 10 ** minor_digits(one.currency))
-    tally[2] ^= int(value["transaction_id"][4:], 16)
+    tally = tallies.setdefault((one, int(headers["attempt"])), _Tally())
+    tally.rows += 1
+    tally.minor_units += round(value["amount"] * 10 ** minor_digits(one.currency))
+    tally.ids ^= int(value["transaction_id"][4:], 16)
+
+
+def _newest(tallies: Mapping[tuple[Delivered, int], _Tally], delivered: Delivered) -> tuple[int, Held]:
+    """The shard's highest attempt of which anything is there, 0 for none, and what it holds."""
+    attempts = {attempt: tally for (one, attempt), tally in tallies.items() if one == delivered}
+    newest = max(attempts, default=0)
+    return newest, attempts.get(newest, _Tally()).held
+
+
+def _chunks_of(rows: RowStream, held: Held, currency: str) -> int:
+    """How many chunks from the first one on add up to what is held; 0 where none do."""
+    totals = Totals(RowStream(rows.schema, lambda: _chunks(rows)), currency)
+    for number, _ in enumerate(totals.read(), 1):
+        if totals.rows >= held.rows:
+            return number if totals.held == held else 0
+    return 0

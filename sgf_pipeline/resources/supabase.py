@@ -32,7 +32,7 @@ from alembic.script import ScriptDirectory
 from postgrest import APIError, ReturnMethod, SyncPostgrestClient
 from pydantic import SecretStr
 
-from sgf_pipeline.domain.errors import ConfigurationError, SinkError, SinkUnavailableError
+from sgf_pipeline.domain.errors import ConfigurationError, InvalidRequestError, SinkError, SinkUnavailableError
 from sgf_pipeline.domain.money import minor_digits
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.resources import audit
@@ -156,9 +156,13 @@ class SupabaseWarehouse:
 def setup_sql(since: str | None = None) -> str:
     """The SQL that makes our tables, functions and rights in a Supabase project, as one transaction.
 
-    ``since``: the version that the project has already; by default it has none.
+    ``since``: the version that the project has already; by default it has none. Raises ``InvalidRequestError`` for one
+    that there is not.
     """
     config = _alembic()
+    known = sorted(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
+    if since is not None and since not in known:
+        raise InvalidRequestError(f"since {since!r} is no version of the tables: use one of {', '.join(known)}")
     config.output_buffer = io.StringIO()
     command.upgrade(config, f"{since}:head" if since else "head", sql=True)
     return f"{config.output_buffer.getvalue()}\nNOTIFY pgrst, 'reload schema';\n"
@@ -229,7 +233,10 @@ class _Trail:
         self._table = warehouse._client.from_("synthetic_batches")
 
     def find(self, **wanted: Any) -> Mapping[str, Any] | None:
-        return _first(self._execute(self._table.select(*audit.COLUMNS).match(wanted).limit(1)))
+        query = self._table.select(*audit.COLUMNS)
+        for name, value in wanted.items():
+            query = query.is_(name, "null") if value is None else query.eq(name, value)
+        return _first(self._execute(query.limit(1)))
 
     def newest(self) -> Mapping[str, Any] | None:
         return _first(self._execute(self._table.select(*audit.COLUMNS).order("position", desc=True).limit(1)))

@@ -27,7 +27,7 @@ TIMEOUT = "8s"  # Supabase's for API roles
 
 _STATUS = {"42501": 403, "23505": 409, "57014": 500, "PGRST205": 404, "PGRST202": 404}
 _PGRST = {"42P01": "PGRST205", "42883": "PGRST202"}
-_OPERATORS = {"eq": "=", "gt": ">"}
+_OPERATORS = {"is": "IS", "eq": "=", "gt": ">"}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -98,7 +98,9 @@ class Bridge:
                 for number, (column, wanted) in enumerate(asked.items()):
                     operator, _, value = wanted.partition(".")
                     query += sql.SQL(" WHERE " if number == 0 else " AND ") + sql.SQL("{} {} {}").format(
-                        sql.Identifier(column), sql.SQL(_OPERATORS[operator]), sql.Literal(value)
+                        sql.Identifier(column),
+                        sql.SQL(_OPERATORS[operator]),
+                        sql.NULL if (operator, value) == ("is", "null") else sql.Literal(value),
                     )
                 if order:
                     way = sql.SQL("DESC" if direction == "desc" else "ASC")

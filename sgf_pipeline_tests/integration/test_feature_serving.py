@@ -1,6 +1,7 @@
 """Feast's online store, on SQLite and on a real Redis: what is read is what the batch's rows imply."""
 
 import json
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -207,8 +208,50 @@ def test_a_redis_that_is_away_or_refuses_is_one_sentence(valkey, tmp_path, shard
     where = valkey.connection_kwargs
     wrong = FeatureStore(tmp_path, FEAST_PYTHON, f"redis://:wrong@{where['host']}:{where['port']}")
     with pytest.raises(SinkError, match=r"refuses \(invalid username-password") as refused:
-        wrong.read("gen_away", [{"customer_id": "cus_1"}])
+        wrong.materialise("gen_wrong", shards)
     assert "wrong@" not in str(refused.value)
+
+
+def test_a_redis_that_never_answers_is_given_up(tmp_path, shards):
+    """Guards against a command that hangs for ever; and the lock must not outlive it. Feast is stopped before it has
+    even started, so that the test is quick."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://:{PASSWORD}@127.0.0.1:{silent.getsockname()[1]}"
+        store = FeatureStore(tmp_path, FEAST_PYTHON, url, materialise_seconds=0.2, read_seconds=0.1)
+        for _ in range(2):
+            with pytest.raises(SinkUnavailableError, match=r"stopped after 0\.2 s.*REDIS_URL"):
+                store.materialise("gen_silent", shards[:1])
+        with pytest.raises(SinkUnavailableError, match=r"stopped after 0\.1 s"):
+            store.read("gen_silent", [{"customer_id": "cus_1"}])
+
+
+def test_a_batch_is_materialised_by_one_process_at_a_time(tmp_path):
+    """Guards against two that replace each other's repository, of which the second found no file; SQLite is not Redis'
+    fault. An asked shard is the moment at which the first is at work."""
+
+    said: dict[str, str] = {}
+
+    def meanwhile() -> Iterator[ExportedShard]:
+        for batch_id in ("gen_1", "gen_2"):
+            with pytest.raises((SinkUnavailableError, InvalidRequestError)) as refused:
+                FeatureStore(tmp_path, FEAST_PYTHON).materialise(batch_id, [])
+            said[batch_id] = str(refused.value)
+        yield from ()
+
+    for shards in (meanwhile(), []):  # the second time it is free again
+        with pytest.raises(InvalidRequestError, match="no rows"):
+            FeatureStore(tmp_path, FEAST_PYTHON).materialise("gen_1", shards)
+    assert "'gen_1' is being materialised" in said["gen_1"]
+    assert "REDIS_URL" not in said["gen_1"]
+    assert "no rows" in said["gen_2"]
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_store_that_was_not_filled_is_not_asked(store, filled):
+    """Guards against a REDIS_URL that is ignored: the answers would be those of another store."""
+    other = FeatureStore(store.repository("gen_served").parent, FEAST_PYTHON, f"redis://:{PASSWORD}@host/3")
+    with pytest.raises(ConfigurationError, match=r"into SQLite, but REDIS_URL names Redis host:6379/3: .*materialize"):
+        other.read("gen_served", [{"customer_id": "cus_1"}])
 
 
 @pytest.mark.parametrize("url", ["mysql://host", "redis://:a,b@host", "redis:///1"])
@@ -235,7 +278,7 @@ def test_what_cannot_be_done_says_what_to_do(tmp_path, shards, tables):
     swapped = ExportedShard("phishing", table_stream(tables["phishing"]), shards[0].features)
     with pytest.raises(SinkError, match="shard phishing are not those of its rows"):
         store.materialise("gen_1", [swapped])
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
 
 @pytest.fixture

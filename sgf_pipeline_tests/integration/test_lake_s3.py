@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from fsspec import filesystem
 from s3fs import S3FileSystem
 
@@ -35,7 +35,7 @@ from sgf_pipeline.settings import Settings
 from sgf_pipeline_tests.building import build
 from sgf_pipeline_tests.conftest import small_request
 from sgf_pipeline_tests.integration.conftest import streamed
-from sgf_pipeline_tests.integration.services import SeaweedFS
+from sgf_pipeline_tests.integration.services import SeaweedFS, wait_for
 
 SCHEMA = pa.schema([pa.field("number", pa.float64())])
 BATCH_ROWS = 500_000  # 4 MB that no compression makes smaller
@@ -210,6 +210,14 @@ def mortal(tmp_path: Path) -> Iterator[SeaweedFS]:
     server.kill()
 
 
+def served(server: SeaweedFS, key: str) -> bool:
+    try:
+        server.client().get_object(Bucket="sgf", Key=key)["Body"].read()
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
 def test_a_server_that_is_killed_in_an_upload_ends_with_the_whole_object(mortal: SeaweedFS) -> None:
     """Guards the retry: one error that says so, nothing half-written after the restart, and then the whole object."""
     lake = LakeResource(url="s3://sgf/killed", s3_endpoint_url=mortal.endpoint)
@@ -220,6 +228,8 @@ def test_a_server_that_is_killed_in_an_upload_ends_with_the_whole_object(mortal:
     with pytest.raises(StorageUnavailableError, match="does not answer"):
         lake.exists(lake.path("rows.parquet"))
     mortal.start()
+    # The server answers before it has found all that it kept.
+    wait_for(lambda: served(mortal, "killed/kept.parquet"), "what SeaweedFS kept")
     assert lake.names(lake.root) == ["kept.parquet"]
     assert lake.sha256(lake.path("kept.parquet")) == kept
     assert lake.write_rows(lake.path("rows.parquet"), numbers(LARGE)).sha256 == kept

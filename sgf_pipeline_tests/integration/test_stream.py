@@ -12,25 +12,31 @@ import signal
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 import trustme
 from jsonschema import Draft202012Validator
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
+from sgf_pipeline import batches
+from sgf_pipeline.definitions import build_definitions, lake_of
 from sgf_pipeline.domain.errors import ConfigurationError, SinkError, SinkUnavailableError
 from sgf_pipeline.domain.json_schemas import label_schema, transaction_schema
 from sgf_pipeline.domain.schema import FEATURES, LABELS
 from sgf_pipeline.domain.streams import RowStream
+from sgf_pipeline.partitions import shard_key
 from sgf_pipeline.resources import stream as stream_module
 from sgf_pipeline.resources.held import Held, ShardKey
 from sgf_pipeline.resources.stream import Delivered, Stream
-from sgf_pipeline.settings import read_settings
+from sgf_pipeline.settings import Settings, read_settings
+from sgf_pipeline_tests.building import run
+from sgf_pipeline_tests.conftest import small_request
 from sgf_pipeline_tests.integration import front
 from sgf_pipeline_tests.integration.conftest import breaking_off, streamed
 from sgf_pipeline_tests.integration.front import Front
@@ -189,6 +195,108 @@ def test_a_chunk_that_fails_is_taken_back(kafka: Noida, labelled: pa.Table) -> N
     stream.publish(delivered("gen_1"), streamed(labelled), "run-2")
     stream.publish(rebuilt, streamed(labelled.slice(0, 500)), "run-3")
     assert stream.held([rebuilt]) == {rebuilt.key: expected(labelled.slice(0, 500))}
+
+
+def forgetting(server: Noida, *, topics: Iterable[str] = (), progress_of: Iterable[str] = ()) -> None:
+    """Take topics away, and the progress of batches, as a broker does that restarts without its disk, or in time."""
+    admin = KafkaAdminClient(bootstrap_servers=server.address)
+    admin.delete_topics(list(topics))
+    groups = [one["group_id"] for one in admin.list_groups()]
+    admin.delete_groups([group for group in groups for batch in progress_of if f".{batch}." in group])
+    admin.close()
+
+
+def attempts(server: Noida, topic: str) -> Counter[bytes]:
+    return Counter(dict(record.headers)["attempt"] for record in consumed(server, topic))
+
+
+def test_what_the_broker_lost_is_sent_again(kafka: Noida, labelled: pa.Table) -> None:
+    """Guards against progress that outlives its rows: a run that says "nothing to send" over an empty topic."""
+    stream = stream_of(kafka, "lost")
+    stream.publish(delivered("gen_lost"), streamed(labelled), "run-1")
+    forgetting(kafka, topics=["lost.transactions"])
+    assert stream.publish(delivered("gen_lost"), streamed(labelled), "run-2", published=True) == labelled.num_rows
+    assert stream.held([delivered("gen_lost")]) == {delivered("gen_lost").key: expected(labelled)}
+    assert stream.publish(delivered("gen_lost"), streamed(labelled), "run-3", published=True) == 0
+
+
+def test_a_part_that_is_lost_makes_a_new_attempt(
+    kafka: Noida, labelled: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against a loss in the middle that is patched over: only the newest attempt counts, and it is whole."""
+    monkeypatch.setattr(stream_module, "CHUNK_ROWS", 500)
+    stream, one = stream_of(kafka, "torn"), delivered("gen_torn")
+    with pytest.raises(RuntimeError, match="the run dies here"):
+        stream.publish(one, breaking_off(labelled), "run-1")
+    forgetting(kafka, topics=["torn.transactions"])
+    # Of other rows under the same progress: what a broker holds that has lost some of them and kept others.
+    assert stream.publish(one, streamed(labelled.slice(500)), "run-2") == labelled.num_rows - 500
+    assert stream.publish(one, streamed(labelled), "run-3") == labelled.num_rows
+    assert attempts(kafka, stream.topic) == {b"1": labelled.num_rows - 500, b"2": labelled.num_rows}
+    assert stream.publish(one, streamed(labelled), "run-4") == 0
+    forgetting(kafka, progress_of=["gen_torn"])  # so that both attempts are read
+    assert stream.held([one]) == {one.key: expected(labelled)}
+    assert stream.publish(one, streamed(labelled), "run-5", published=True) == 0
+
+
+def test_forgotten_progress_sends_nothing_twice(
+    kafka: Noida, labelled: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against a second copy, a week later, of what the receipt says is there, and against a blind manifest."""
+    monkeypatch.setattr(stream_module, "CHUNK_ROWS", 500)
+    stream, one, other = stream_of(kafka, "aged"), delivered("gen_aged"), delivered("gen_aged_other")
+    for each in (other, one):
+        stream.publish(each, streamed(labelled), "run-1")
+    forgetting(kafka, progress_of=["gen_aged", "gen_aged_other"])
+    assert stream.held([one, other]) == {each.key: expected(labelled) for each in (one, other)}
+    assert stream.publish(one, streamed(labelled), "run-2", published=True) == 0
+    assert attempts(kafka, stream.topic) == {b"1": 2 * labelled.num_rows}
+
+
+def test_a_neighbours_open_transaction_hides_nothing(kafka: Noida, labelled: pa.Table) -> None:
+    """Guards against rows sent twice because another shard's transaction, begun before them, is still open."""
+    stream, one = stream_of(kafka, "beside"), delivered("gen_beside")
+    with stream.producer(transactional_id="a neighbour") as neighbour:
+        neighbour.init_transactions()
+        stream.create_topics()
+        neighbour.begin_transaction()
+        for partition in range(stream_module.PARTITIONS):
+            neighbour.send(stream.topic, value=b"{}", partition=partition)
+        neighbour.flush()
+        stream.publish(one, streamed(labelled), "run-1")
+        end = threading.Timer(1.0, neighbour.commit_transaction)
+        end.start()
+        try:
+            assert stream.publish(one, streamed(labelled), "run-2") == 0
+        finally:
+            end.join()
+
+
+@pytest.mark.usefixtures("in_haste")
+def test_an_error_that_is_not_the_clients_is_told_at_once() -> None:
+    """Guards against a defect that looks, a minute later, like a broker that does not answer."""
+    with pytest.raises(ZeroDivisionError):
+        stream_module._within_bound(lambda: 1 / 0)
+
+
+def test_a_run_without_a_broker_keeps_the_note_of_one_with(
+    kafka: Noida, make_settings: Callable[..., Settings], instance: dg.DagsterInstance
+) -> None:
+    """Guards against a published batch that its receipt calls skipped since a variable was missing once."""
+    asked = small_request("gen_noted", count=200, scenarios=["card_testing"])
+    settings = make_settings(kafka_bootstrap_servers=kafka.address, kafka_topic="noted.transactions",
+                             kafka_labels_topic="noted.labels")  # fmt: skip
+    same = {name: getattr(settings, name) for name in ("sgf_storage_url", "database_url")}
+    lake = lake_of(settings)
+    batches.register(lake, asked)
+    instance.add_dynamic_partitions("batch_id", [asked.batch_id])
+    cell = shard_key(asked.batch_id, "card_testing")
+    for one in (settings, make_settings(**same)):
+        assert run(build_definitions(one), instance, "build_shard", cell).success
+        assert batches.receipts(lake, asked)["card_testing"]["sinks"]["stream"]["state"] == "done"
+    forgetting(kafka, progress_of=["gen_noted"])
+    assert run(build_definitions(settings), instance, "build_shard", cell).success
+    assert len(consumed(kafka, "noted.transactions")) == 200
 
 
 def test_a_broker_that_comes_late_is_waited_for(tmp_path: Path, labelled: pa.Table) -> None:

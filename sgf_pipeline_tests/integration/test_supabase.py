@@ -399,7 +399,7 @@ def test_a_sound_chain_verifies_page_by_page(project: Project) -> None:
     """Guards against a walk that ends at the server's limit of an answer (here two rows), and a manifest twice."""
     warehouse = project.warehouse()
     links = [audit.append(warehouse, facts(number, s3_uri="s3://b/ü, (x)")) for number in range(1, 6)]
-    assert audit.append(warehouse, facts(3)) == links[2]
+    assert audit.append(warehouse, facts(3, s3_uri="s3://b/ü, (x)")) == links[2]
     assert audit.verify(warehouse, [("manifest 5", links[4])]) == 5
     # the same rows by the fast path
     assert audit.verify(Warehouse(project.database_url), [("manifest 5", links[4])]) == 5

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import psycopg2
 import pyarrow as pa
 import pytest
@@ -17,10 +18,12 @@ import sqlalchemy as sa
 from sgf_pipeline.domain.errors import ConfigurationError, SinkError, SinkUnavailableError
 from sgf_pipeline.domain.schema import TRANSACTION_SCHEMA
 from sgf_pipeline.domain.streams import RowStream
+from sgf_pipeline.resources import audit
+from sgf_pipeline.resources import warehouse as warehouse_module
 from sgf_pipeline.resources.held import Held, ShardKey
-from sgf_pipeline.resources.warehouse import KEY_COLUMNS, Warehouse
+from sgf_pipeline.resources.warehouse import KEY_COLUMNS, LOCK, Warehouse
 from sgf_pipeline_tests.integration.conftest import breaking_off, streamed
-from sgf_pipeline_tests.integration.services import Postgres, free_port
+from sgf_pipeline_tests.integration.services import Postgres, free_port, wait_for
 
 KEY = ShardKey("default", "gen_1", "phishing")
 MakeUrl = Callable[[], str]
@@ -72,9 +75,6 @@ def test_loading_again_replaces_exactly_the_shard(make_url: MakeUrl, labelled: p
     half = labelled.slice(0, 1000)
     warehouse.load(KEY, streamed(half), "EUR")
     assert warehouse.held(KEY, "EUR") == expected(half)
-    assert warehouse.held(other, "EUR") == expected(labelled)
-    warehouse.remove(KEY)
-    assert warehouse.held(KEY, "EUR") == Held(0, 0, "0" * 24)
     assert warehouse.held(other, "EUR") == expected(labelled)
 
 
@@ -156,6 +156,151 @@ def test_postgres_killed_in_the_middle(tmp_path_factory: pytest.TempPathFactory,
         server.kill()
 
 
+def test_two_loads_of_one_shard_follow_one_another(postgres: Postgres, labelled: pa.Table) -> None:
+    """Guards against a run and its repetition at once: the later DELETE does not see the other's rows, and the INSERT
+    fails for good with a duplicate key. Another shard must not wait for them."""
+    url = postgres.new_database()
+    Warehouse(url).engine.dispose()
+    watcher = psycopg2.connect(url)
+    watcher.autocommit = True
+
+    def one_waits() -> bool:
+        cursor = watcher.cursor()
+        cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return bool(cursor.fetchone()[0])
+
+    other = ShardKey("default", "gen_1", "card_testing")
+    renamed = labelled.set_column(
+        0, labelled.schema.field(0), pa.array([f"txn_{number:024x}" for number in range(labelled.num_rows)])
+    )
+    with ThreadPoolExecutor(1) as pool:
+        later = []
+
+        def read():  # type: ignore[no-untyped-def]
+            yield from labelled.slice(0, 2000).to_batches()
+            later.append(pool.submit(Warehouse(url).load, KEY, streamed(labelled.slice(0, 1000)), "EUR"))
+            wait_for(one_waits, "the later load")
+            Warehouse(url).load(other, streamed(renamed), "EUR")
+            yield from labelled.slice(2000).to_batches()
+
+        Warehouse(url).load(KEY, RowStream(labelled.schema, read), "EUR")
+        assert later[0].result() == 1000
+    watcher.close()
+    assert Warehouse(url).held(KEY, "EUR") == expected(labelled.slice(0, 1000))
+    assert Warehouse(url).held(other, "EUR") == expected(renamed)
+
+
+def test_a_lock_that_is_never_given_back(
+    postgres: Postgres, labelled: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against a forgotten session whose lock stops every run for ever, and even those who only read."""
+    monkeypatch.setattr(warehouse_module, "LOCK_SECONDS", 1)
+    url = postgres.new_database()
+    Warehouse(url).engine.dispose()
+    forgotten = psycopg2.connect(url)
+    forgotten.cursor().execute(
+        f"SELECT pg_advisory_lock({LOCK}), pg_advisory_lock(hashtextextended('default/gen_1/phishing', 0))"
+    )
+    with pytest.raises(SinkUnavailableError, match=r"lock timeout.*try again later"):
+        Warehouse(url).load(KEY, streamed(labelled), "EUR")
+    with pytest.raises(SinkUnavailableError, match=r"lock timeout.*try again later"), Warehouse(url).writing():
+        pass
+    assert audit.verify(Warehouse(url)) == 0
+    forgotten.close()
+
+
+def test_postgres_frozen_in_the_middle(
+    tmp_path_factory: pytest.TempPathFactory, labelled: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards against a load or a question that waits for ever for a server whose kernel answers, but nothing else; and
+    against rows of a load that was given up, which arrive when the server wakes up."""
+    monkeypatch.setattr(warehouse_module, "SILENT_SECONDS", 2.0)
+    server = Postgres(tmp_path_factory.mktemp("frozen"))
+    frozen: list[psutil.Process] = []
+    try:
+        warehouse = Warehouse(server.url())
+        half = labelled.slice(0, 1000)
+        warehouse.load(KEY, streamed(half), "EUR")
+        assert server.process is not None
+        postmaster = psutil.Process(server.process.pid)
+
+        def read():  # type: ignore[no-untyped-def]
+            yield from labelled.slice(0, 2000).to_batches()
+            postmaster.suspend()
+            frozen.extend((postmaster, *postmaster.children(recursive=True)))
+            for process in frozen[1:]:
+                process.suspend()
+            yield from labelled.slice(2000).to_batches()
+
+        with pytest.raises(SinkUnavailableError, match="try again later"):
+            warehouse.load(KEY, RowStream(labelled.schema, read), "EUR")
+        with pytest.raises(SinkUnavailableError, match="try again later"):
+            warehouse.held(KEY, "EUR")
+        for process in frozen:
+            process.resume()
+        # The lock is given back when the load that was left behind has ended.
+        monkeypatch.setattr(warehouse_module, "SILENT_SECONDS", 60.0)
+        later = ShardKey("default", "gen_1", "card_testing")
+        warehouse.load(later, streamed(labelled.slice(2000)), "EUR")
+        with warehouse.writing() as connection:
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended('default/gen_1/phishing', 0))")
+        assert warehouse.held(KEY, "EUR") == expected(half)
+    finally:
+        server.kill()
+
+
+def test_a_connection_that_was_ended_can_be_tried_again(postgres: Postgres) -> None:
+    """Guards against a restart or an administrator's goodbye that ends a run for good."""
+    warehouse = Warehouse(postgres.new_database())
+
+    def ask_when_closed() -> None:
+        with warehouse.reading() as connection:
+            raw = connection.connection.dbapi_connection
+            assert raw is not None
+            raw.close()
+            connection.exec_driver_sql("SELECT 1")
+
+    with pytest.raises(SinkUnavailableError, match=r"already closed.*try again later"):
+        ask_when_closed()
+    with pytest.raises(SinkUnavailableError, match="try again later"), warehouse.reading() as connection:
+        connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+def test_a_refusal_at_the_door_is_not_tried_again(postgres: Postgres) -> None:
+    """Guards against hours of retries where only a person can help."""
+    with Warehouse(postgres.new_database()).writing() as connection:
+        connection.exec_driver_sql("CREATE ROLE nobody_logs_in NOLOGIN")
+    with pytest.raises(SinkError, match=r"not permitted to log in.*: let the role"):
+        Warehouse(postgres.url(user="nobody_logs_in")).held(KEY, "EUR")
+    with pytest.raises(SinkError, match=r"does not support SSL.*sslmode"):
+        Warehouse(f"{postgres.url()}?sslmode=require").held(KEY, "EUR")
+
+
+def test_a_full_disk_is_named(tmp_path: Path, labelled: pa.Table) -> None:
+    """Guards against retries on a full disk, and against half a shard on it."""
+    warehouse = Warehouse(f"sqlite:///{tmp_path / 'full.sqlite'}")
+    half = labelled.slice(0, 1000)
+    warehouse.load(KEY, streamed(half), "EUR")
+    with warehouse.reading() as connection:  # a limit of the connection, which goes back to the pool
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 10}")
+    with pytest.raises(SinkError, match="free space on the database's disk"):
+        warehouse.load(KEY, streamed(labelled), "EUR")
+    assert warehouse.held(KEY, "EUR") == expected(half)
+
+
+def test_looking_makes_nothing(tmp_path: Path, labelled: pa.Table) -> None:
+    """Guards against a mistyped path that becomes a folder with an empty database, which then verifies."""
+    missing = tmp_path / "mistyped" / "warehouse.sqlite"
+    with pytest.raises(ConfigurationError, match=r"folder .*mistyped does not exist"):
+        audit.verify(Warehouse(f"sqlite:///{missing}"))
+    assert audit.verify(Warehouse(f"sqlite:///{tmp_path / 'other.sqlite'}")) == 0
+    assert list(tmp_path.iterdir()) == []
+    warehouse = Warehouse(f"sqlite:///{missing}")
+    warehouse.load(KEY, streamed(labelled), "EUR")
+    assert warehouse.held(KEY, "EUR") == expected(labelled)
+
+
 def test_a_table_changed_by_hand_is_named(make_url: MakeUrl, labelled: pa.Table) -> None:
     """Guards against a stack trace where a sentence with a remedy belongs."""
     warehouse = Warehouse(make_url())
@@ -190,3 +335,26 @@ def test_no_password_is_ever_shown() -> None:
         Warehouse("mysql://sgf:hunter2@host/sgf")
     assert "hunter2" not in str(refused.value)
     assert "postgresql://" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://sgf:SEC@RET:word@host/sgf",
+        "postgresql://sgf:SEC@RET@host/sgf",
+        "postgresql://sgf:SEC@RET/word@host/sgf",
+        "postgresql://sgf:SEC@RET?word@host/sgf",
+        "postgresql://sgf/x:SECRET@host/sgf",
+        "postgresql://sgf@host:SECRET/sgf",
+    ],
+)
+def test_a_password_with_signs_is_refused_unseen(url: str) -> None:
+    """Guards against a traceback, and a password's end that is taken for the host and shown as such."""
+    with pytest.raises(ConfigurationError, match="percent-encode") as refused:
+        Warehouse(url)
+    error: BaseException | None = refused.value
+    while error is not None:
+        assert "SEC" not in str(error)
+        assert "RET" not in str(error)
+        error = error.__cause__ or error.__context__
+    assert Warehouse("postgresql://sgf:SEC%40RET%3Aword@host/sgf").address == "postgresql://sgf:***@host/sgf"
