@@ -41,7 +41,7 @@ run: install
 		--start-date 2025-01-01T00:00:00Z --end-date 2025-01-31T23:59:59Z --seed 12345
 
 test: install feast
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
