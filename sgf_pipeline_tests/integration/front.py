@@ -16,6 +16,7 @@ from typing import Any, Protocol
 # Kinds of requests (Kafka's API keys)
 PRODUCE, METADATA, FIND_COORDINATOR, ADD_PARTITIONS, ADD_OFFSETS = 0, 3, 10, 24, 25
 END_TRANSACTION, COMMIT_OFFSETS, SASL_AUTHENTICATE = 26, 28, 36
+LINGER_SECONDS = 1.0  # how long a refused client is given to hang up by itself
 # Error codes
 TOPIC_AUTHORIZATION_FAILED, SASL_AUTHENTICATION_FAILED = 29, 58
 _CHANGED = (METADATA, FIND_COORDINATOR, ADD_PARTITIONS, SASL_AUTHENTICATE)
@@ -92,6 +93,10 @@ class Front:
         if kind in _CHANGED and (kind != SASL_AUTHENTICATE or refused):
             reply = self._changed(_reply(kind)[version].decode(reply, header=True))
         client.sendall(struct.pack(">i", len(reply)) + reply)
+        if refused:
+            # A client that finds reply and end of the connection together may not read the reply any more.
+            client.settimeout(LINGER_SECONDS)
+            client.recv(1)
         return not refused
 
     def _changed(self, reply: Any) -> bytes:
