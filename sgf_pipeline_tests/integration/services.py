@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -123,7 +124,7 @@ class Postgres:
             self.process = None
 
 
-class _Broker:
+class _Broker(ABC):
     """What the two brokers have in common."""
 
     def __init__(self) -> None:
@@ -131,8 +132,9 @@ class _Broker:
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """The program and its arguments."""
 
     @property
     def address(self) -> str:
