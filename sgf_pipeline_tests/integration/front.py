@@ -74,10 +74,23 @@ class Front:
 
     def _serve(self, raw: socket.socket) -> None:
         with raw, contextlib.suppress(OSError, EOFError):
-            client = self._tls.wrap_socket(raw, server_side=True) if self._tls else raw
+            client = self._encrypted(raw, self._tls) if self._tls else raw
             with client, socket.create_connection(("127.0.0.1", self._broker.port)) as broker:
                 while self._exchange(client, broker):
                     pass
+
+    def _encrypted(self, raw: socket.socket, tls: ssl.SSLContext) -> ssl.SSLSocket:
+        client = tls.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
+        try:
+            client.do_handshake()
+        except ssl.SSLError:
+            # Closed with the client's first request unread, the connection would be reset and the alert lost.
+            with socket.socket(fileno=client.detach()) as plain:
+                plain.settimeout(LINGER_SECONDS)
+                while plain.recv(4096):
+                    pass
+            raise
+        return client
 
     def _exchange(self, client: socket.socket, broker: socket.socket) -> bool:
         """One request and its reply; False when the connection is to end."""
