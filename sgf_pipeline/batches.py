@@ -106,43 +106,46 @@ def add_to_receipt(
 ) -> None:
     """Note in the shard's receipt that ``sink`` has taken (or skipped) the labelled rows with hash ``data_sha``.
 
-    A receipt of other rows is begun anew. ``facts`` (counts, sums, model) are merged in. Nothing in a receipt
-    depends on the clock, so that building the same shard again leaves the same receipt.
+    A receipt of other rows is begun anew. ``facts`` (counts, sums, model) are merged in. ``state`` names the run that
+    exported (``run``), so that a shard that is built again has another receipt, though its rows are the same; nothing
+    else in a receipt depends on when and by whom it was built. Sinks that note at once lose nothing.
     """
     if sink not in SINKS:
         raise InvalidRequestError(f"sink {sink!r} is unknown: use one of {', '.join(SINKS)}")
-    path = _receipt_path(lake, request, scenario)
-    receipt = lake.read_json(path)
-    if receipt is None or receipt["data_sha"] != data_sha:
-        receipt = {
-            "batch_id": request.batch_id,
-            "scenario": scenario,
-            "content_sha": request.content.content_sha,
-            "data_sha": data_sha,
-            "sinks": {},
-        }
-    receipt["sinks"][sink] = dict(state)
-    receipt.update(facts or {})
-    lake.write_json(path, receipt, owner=request.batch_id)
+
+    def noted(before: dict[str, Any] | None) -> dict[str, Any]:
+        if before is None or before["data_sha"] != data_sha:
+            before = {
+                "batch_id": request.batch_id,
+                "scenario": scenario,
+                "content_sha": request.content.content_sha,
+                "data_sha": data_sha,
+                "sinks": {},
+            }
+        return {**before, **(facts or {}), "sinks": {**before["sinks"], sink: dict(state)}}
+
+    lake.update_json(_receipt_path(lake, request, scenario), noted, owner=request.batch_id)
+
+
+def receipt(lake: LakeResource, request: GenerationRequest, scenario: ScenarioName) -> dict[str, Any] | None:
+    """The shard's receipt, complete or not; None where no sink has noted anything yet."""
+    found: dict[str, Any] | None = lake.read_json(_receipt_path(lake, request, scenario))
+    return found
 
 
 def receipts(lake: LakeResource, request: GenerationRequest) -> dict[ScenarioName, dict[str, Any]]:
     """The complete receipts of the requested shards: those that name every sink."""
     found: dict[ScenarioName, dict[str, Any]] = {}
     for name in request.content.scenarios:
-        receipt = lake.read_json(_receipt_path(lake, request, name))
-        if (
-            receipt is not None
-            and set(receipt["sinks"]) == set(SINKS)
-            and receipt["content_sha"] == request.content.content_sha
-        ):
-            found[name] = receipt
+        one = receipt(lake, request, name)
+        if one is not None and set(one["sinks"]) == set(SINKS) and one["content_sha"] == request.content.content_sha:
+            found[name] = one
     return found
 
 
 def receipts_sha(found: Mapping[ScenarioName, Mapping[str, Any]]) -> str:
     """SHA-256 of a set of receipts: what a manifest is made of, and what tells whether a new one is due."""
-    return hashlib.sha256(canonical_json({name: dict(receipt) for name, receipt in found.items()}).encode()).hexdigest()
+    return hashlib.sha256(canonical_json({name: dict(one) for name, one in found.items()}).encode()).hexdigest()
 
 
 def newest_manifest(lake: LakeResource, request: GenerationRequest) -> dict[str, Any] | None:

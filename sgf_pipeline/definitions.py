@@ -1,19 +1,28 @@
 """The only place that puts the parts together."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
-from sgf_pipeline.assets import ALL_ASSETS
+from sgf_pipeline.assets import ALL_ASSETS, dataset_manifest
+from sgf_pipeline.assets.fraud_cases import fraud_cases
 from sgf_pipeline.assets.stage_files import StageFiles
 from sgf_pipeline.jobs import JOBS
 from sgf_pipeline.resources.identity import IdentityResource
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.resources.llm import LLMResource
+from sgf_pipeline.resources.notifier import LogNotifier, Notifier, WebhookNotifier
 from sgf_pipeline.resources.stream import Stream
 from sgf_pipeline.resources.warehouse import AnyWarehouse, Warehouse
-from sgf_pipeline.sensors import manifest_sensor
+from sgf_pipeline.schedules import nightly_schedules
+from sgf_pipeline.sensors import failure_sensor, manifest_sensor
 from sgf_pipeline.settings import Settings, read_settings
+from sgf_pipeline.tenants import Tenant, read_tenants
+
+# A night's manifest may be two hours late before people are warned, and six before it counts as missing.
+NIGHTLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26))
 
 
 def build_definitions(settings: Settings | None = None, **resources: Any) -> dg.Definitions:
@@ -30,16 +39,31 @@ def build_definitions(settings: Settings | None = None, **resources: Any) -> dg.
         "stream": Stream(
             settings.kafka_bootstrap_servers, settings.kafka_topic, settings.kafka_labels_topic, settings.kafka_security
         ),
+        "notifier": notifier_of(settings),
+        "dagster_url": settings.sgf_dagster_url,
         **resources,
     }
+    tenants = () if settings.sgf_tenants is None else read_tenants(settings.sgf_tenants)
     return dg.Definitions(
-        assets=list(ALL_ASSETS),
+        assets=[_as_set(asset, made["llm"], tenants) for asset in ALL_ASSETS],
         jobs=list(JOBS),
-        sensors=[manifest_sensor],
+        schedules=nightly_schedules(tenants),
+        sensors=[manifest_sensor, failure_sensor],
         resources=made,
         # one process a run: steps of a shard follow one another, and starting a process costs more than most steps
         executor=dg.in_process_executor,
     )
+
+
+def _as_set(asset: dg.AssetsDefinition, llm: LLMResource, tenants: Sequence[Tenant]) -> dg.AssetsDefinition:
+    """What of an asset follows from settings: another model marks cases as stale, tenants want a manifest a night."""
+    (spec,) = asset.specs
+    changes: dict[str, Any] = {}
+    if asset.key == fraud_cases.key:
+        changes["code_version"] = f"{spec.code_version}-{llm.version}"
+    if asset.key == dataset_manifest.key and tenants:
+        changes["freshness_policy"] = NIGHTLY
+    return asset.map_asset_specs(lambda one: one.replace_attributes(**changes)) if changes else asset
 
 
 def lake_of(settings: Settings) -> LakeResource:
@@ -66,10 +90,16 @@ def llm_of(settings: Settings) -> LLMResource:
 def warehouse_of(settings: Settings) -> AnyWarehouse:
     """The warehouse that the settings name: ``DATABASE_URL``, else Supabase's REST door, else a SQLite file."""
     if settings.supabase is None:
-        return Warehouse(settings.warehouse_url)
+        return Warehouse(settings.warehouse_url, settings.database_patience_seconds)
     from sgf_pipeline.resources.supabase import SupabaseWarehouse  # its client takes half a second to import
 
     return SupabaseWarehouse(*settings.supabase)
+
+
+def notifier_of(settings: Settings) -> Notifier:
+    """Who is told of failed runs."""
+    url = "" if settings.sgf_alert_webhook is None else settings.sgf_alert_webhook.get_secret_value()
+    return WebhookNotifier(url) if url else LogNotifier()
 
 
 @dg.definitions

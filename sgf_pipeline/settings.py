@@ -42,12 +42,20 @@ class Settings(BaseSettings):
 
     sgf_storage_url: str = Field(default="sgf_data", description="folder or s3://bucket/prefix of all files")
     dagster_home: Path = Field(default=Path(".dagster_home"), description="Dagster's instance")
+    sgf_dagster_url: str = Field(default="http://127.0.0.1:3000", description="Dagster's webserver, for launches")
+    sgf_tenants: Path | None = Field(default=None, description="YAML of the tenants that get a batch every night")
+    sgf_alert_webhook: SecretStr | None = Field(
+        default=None, description="URL that a failed run is posted to; only the log is told when unset"
+    )
     sgf_id_salt: SecretStr = Field(default=SecretStr(DEVELOPMENT_SALT), description="key of all identifiers")
     sgf_cache_dir: Path = Field(default=Path(".sgf_cache"), description="the model's answers, kept between runs")
     sgf_peft_base: str | None = Field(default=None, description="folder of a causal LM; the bundled one by default")
     sgf_peft_adapter: str | None = Field(default=None, description="folder of LoRA adapters, one subfolder a scenario")
     database_url: SecretStr | None = Field(
         default=None, description="postgresql://user:password@host/name or sqlite:///path of the warehouse"
+    )
+    database_patience_seconds: float = Field(
+        default=120.0, gt=0, description="how long a warehouse may make no progress before it is given up"
     )
     supabase_url: str | None = Field(
         default=None, description="https://<project>.supabase.co: the warehouse by REST where DATABASE_URL is not set"

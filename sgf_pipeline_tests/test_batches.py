@@ -1,5 +1,6 @@
 """A batch's records: registration, receipts, manifests."""
 
+import multiprocessing
 import re
 from datetime import UTC, datetime
 
@@ -81,3 +82,42 @@ def test_a_new_build_begins_the_receipt_anew(lake):
     export(lake, asked, "card_testing", data_sha="d1")
     batches.add_to_receipt(lake, asked, "card_testing", "d2", "lake", {"state": "skipped"}, FACTS)
     assert "card_testing" not in batches.receipts(lake, asked)
+
+
+def test_the_receipt_can_be_had_before_it_is_complete(lake):
+    """Guards what a sink asks before it exports: what an earlier run left, also where that one came to no end."""
+    asked = batches.register(lake, request())
+    assert batches.receipt(lake, asked, "card_testing") is None
+    batches.add_to_receipt(lake, asked, "card_testing", "d1", "lake", {"state": "done", "run": "r1"}, FACTS)
+    found = batches.receipt(lake, asked, "card_testing")
+    assert found is not None
+    assert found["sinks"] == {"lake": {"state": "done", "run": "r1"}}
+    assert found["rows"] == 5
+    assert batches.receipts(lake, asked) == {}
+
+
+def _note_many_times(url: str, who: str, times: int, together: "multiprocessing.synchronize.Barrier") -> None:
+    lake = LakeResource(url=url)
+    together.wait(60)
+    for number in range(times):
+        batches.add_to_receipt(
+            lake, request(), "card_testing", "d1", "lake", SKIPPED, {**FACTS, f"{who}{number}": number}
+        )
+
+
+def test_sinks_that_note_at_once_lose_nothing(lake):
+    """Guards against two runs of one shard (the daemon's and the command line's) of which one forgets the other's
+    sink, so that the batch never closes; and against locks that lie about."""
+    asked = batches.register(lake, request())
+    context = multiprocessing.get_context("spawn")
+    together = context.Barrier(2)
+    writers = [context.Process(target=_note_many_times, args=(lake.url, who, 100, together)) for who in "ab"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    found = batches.receipt(lake, asked, "card_testing")
+    assert found is not None
+    assert {f"{who}{number}" for who in "ab" for number in range(100)} <= set(found)
+    assert lake.names(lake.path(".tmp")) == []

@@ -64,6 +64,23 @@ def test_manifests_are_numbered_immutable_and_the_same_receipts_add_none(
     assert json.loads((folder / "_manifest.json").read_bytes()) == second
 
 
+def test_a_shard_exported_again_gives_a_new_manifest_though_its_rows_are_the_same(
+    lake: LakeResource, warehouse: Warehouse, exported: GenerationRequest
+) -> None:
+    """Guards a rebuild: whoever asks for one sees that it happened, in a manifest and in the trail."""
+    first = write_manifest(lake, warehouse, NO_STREAM, exported)
+    for sink in batches.SINKS:
+        state = {"state": "skipped", "why": "not wanted", "run": "r2"}
+        batches.add_to_receipt(lake, exported, "card_testing", "d1", sink, state)
+    assert batches.manifest_due(lake, exported).is_due
+    second = write_manifest(lake, warehouse, NO_STREAM, exported)
+    assert (first["number"], second["number"]) == (1, 2)
+    assert first["shards"]["card_testing"]["data_sha"] == second["shards"]["card_testing"]["data_sha"]
+    assert first["shards"]["money_laundering"] == second["shards"]["money_laundering"]
+    assert {state["run"] for state in second["shards"]["card_testing"]["sinks"].values()} == {"r2"}
+    accounted(lake, warehouse)
+
+
 def test_every_manifest_has_its_row_in_the_audit_trail(
     lake: LakeResource, warehouse: Warehouse, exported: GenerationRequest
 ) -> None:

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.assets.stage_files import StageFiles
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.formatting import clean
 from sgf_pipeline.partitions import shards
@@ -22,9 +23,14 @@ FORMATTING_VERSION = "1"
     description="Formatted rows in time order: salted identifiers, decimal money, merchants by name and place.",
 )
 def clean_transactions(
-    context: dg.AssetExecutionContext, raw_transactions: RowStream, lake: LakeResource, identity: IdentityResource
-) -> RowStream:
+    context: dg.AssetExecutionContext,
+    raw_transactions: RowStream,
+    lake: LakeResource,
+    identity: IdentityResource,
+    stage_files: dg.ResourceParam[StageFiles],
+) -> dg.MaterializeResult[None]:
     """The same rows in public words."""
     with failing_plainly():
         shard = shard_of(context, lake)
-        return clean(raw_transactions, shard.request.content, identity.identifiers(shard.request, shard.scenario))
+        rows = clean(raw_transactions, shard.request.content, identity.identifiers(shard.request, shard.scenario))
+    return stage_files.store(context, rows)

@@ -34,14 +34,14 @@ def feature_export(context: dg.AssetExecutionContext, lake: LakeResource) -> Ite
         file = features_file(batches.dataset_folder(lake, shard.request), shard.scenario)
         if not shard.request.delivery.s3:
             lake.remove(file)
-            note(lake, shard, "features", {"state": "skipped", "why": "--no-s3"})
+            note(context, lake, shard, "features", {"state": "skipped", "why": "--no-s3"})
             context.log.info("feature export skipped: --no-s3")
             return
         labelled = stage_path(lake, "labelled_transactions", shard.request.batch_id, shard.scenario)
         rows = lake.read_rows(labelled, columns=list(LOG_COLUMNS))
         written = lake.write_rows(file, feature_rows(rows), owner=context.run.run_id)
         state = {"state": "done", "rows": written.rows, "sha256": written.sha256, "bytes": written.bytes}
-        note(lake, shard, "features", state)
+        note(context, lake, shard, "features", state)
     yield dg.Output(
         None,
         metadata={

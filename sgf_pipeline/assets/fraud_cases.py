@@ -4,7 +4,8 @@ import dagster as dg
 
 from sgf_pipeline.assets.generation_request import generation_request
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
-from sgf_pipeline.domain.streams import RowStream
+from sgf_pipeline.assets.sinks import RETRIES
+from sgf_pipeline.assets.stage_files import StageFiles
 from sgf_pipeline.llm.briefs import draw_briefs
 from sgf_pipeline.llm.prompts import PROMPT_VERSION
 from sgf_pipeline.llm.recorded import record
@@ -20,12 +21,19 @@ from sgf_pipeline.simulation import cases_needed
     partitions_def=shards,
     deps=[dg.AssetDep(generation_request, partition_mapping=BATCH_TO_SHARDS)],
     io_manager_key="stage_files",
-    code_version=f"prompt-{PROMPT_VERSION}",
+    code_version=f"prompt-{PROMPT_VERSION}",  # with the model's version behind it: ``definitions``
+    pool="model",
+    retry_policy=RETRIES,
     kinds={"llm", "parquet"},
     owners=["team:fraud-data"],
     description="The model's plans of the shard's frauds: short, schema-bound, one a row, with their briefs.",
 )
-def fraud_cases(context: dg.AssetExecutionContext, lake: LakeResource, llm: LLMResource) -> dg.Output[RowStream]:
+def fraud_cases(
+    context: dg.AssetExecutionContext,
+    lake: LakeResource,
+    llm: LLMResource,
+    stage_files: dg.ResourceParam[StageFiles],
+) -> dg.MaterializeResult[None]:
     """Draw briefs by the seed, let the model write, record what it wrote."""
     with failing_plainly():
         shard = shard_of(context, lake)
@@ -33,7 +41,7 @@ def fraud_cases(context: dg.AssetExecutionContext, lake: LakeResource, llm: LLMR
         wanted = cases_needed(shard.scenario, shard.counts.fraudulent)
         facts: dict[str, object] = {"cases": wanted, "prompt_version": PROMPT_VERSION}
         if not wanted:
-            return dg.Output(record([], facts), metadata={"calls": 0, "cache_hits": 0})
+            return stage_files.store(context, record([], facts), {"calls": 0, "cache_hits": 0})
         table = scenario(shard.scenario)
         writer = llm.writer(content.seed)
         written = writer.write_cases(
@@ -51,9 +59,10 @@ def fraud_cases(context: dg.AssetExecutionContext, lake: LakeResource, llm: LLMR
             structurally_different=len({one.case.signature() for one in written}) / len(written),
             matrix_cells=len({one.brief.prompt() for one in written}),
         )
-        return dg.Output(
+        return stage_files.store(
+            context,
             record(written, facts),
-            metadata={
+            {
                 "calls": usage.calls,
                 "cache_hits": usage.cache_hits,
                 "input_tokens": usage.input_tokens,

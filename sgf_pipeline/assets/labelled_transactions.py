@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.assets.stage_files import StageFiles
 from sgf_pipeline.domain.errors import ExplanationError
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.llm.recorded import recorded_cases
@@ -38,6 +39,7 @@ def labelled_transactions(
     fraud_cases: RowStream,
     lake: LakeResource,
     identity: IdentityResource,
+    stage_files: dg.ResourceParam[StageFiles],
 ) -> Iterator[Any]:
     """Add the label columns; explanations that say more than the rows show fail the shard."""
     from sgf_pipeline.labelling import label  # pandas: a second that only this stage pays
@@ -62,4 +64,4 @@ def labelled_transactions(
                 f"explanations of shard {shard.scenario} are not true of its rows: {labelled.problems[0]}"
             )
     facts = {**validated_transactions.facts, "model": fraud_cases.facts}
-    yield dg.Output(RowStream(labelled.rows.schema, labelled.rows.read, facts))
+    yield stage_files.store(context, RowStream(labelled.rows.schema, labelled.rows.read, facts))

@@ -47,5 +47,5 @@ def lake_export(
             **labelled_transactions.facts,
             "salt_fingerprint": identity.fingerprint(),
         }
-        note(lake, shard, "lake", state, facts)
+        note(context, lake, shard, "lake", state, facts)
     return dg.MaterializeResult(metadata={"dagster/row_count": totals.rows, "fraudulent": totals.frauds, **shown})

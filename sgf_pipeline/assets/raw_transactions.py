@@ -3,6 +3,7 @@
 import dagster as dg
 
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.assets.stage_files import StageFiles
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.llm.recorded import recorded_cases
 from sgf_pipeline.partitions import shards
@@ -21,9 +22,14 @@ SIMULATION_VERSION = "3"
     owners=["team:fraud-data"],
     description="Simulated rows of the shard with their hidden truth: legitimate traffic and played cases, unordered.",
 )
-def raw_transactions(context: dg.AssetExecutionContext, fraud_cases: RowStream, lake: LakeResource) -> RowStream:
+def raw_transactions(
+    context: dg.AssetExecutionContext,
+    fraud_cases: RowStream,
+    lake: LakeResource,
+    stage_files: dg.ResourceParam[StageFiles],
+) -> dg.MaterializeResult[None]:
     """Exactly the shard's rows and frauds."""
     with failing_plainly():
         shard = shard_of(context, lake)
         simulated = simulate(shard.request.content, shard.scenario, recorded_cases(fraud_cases))
-    return RowStream(simulated.schema, simulated.read, simulated.facts)
+    return stage_files.store(context, RowStream(simulated.schema, simulated.read, simulated.facts))

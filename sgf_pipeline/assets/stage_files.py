@@ -7,7 +7,7 @@ a small picture). Does not belong here: the exported dataset (``lake_export``).
 import base64
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -31,29 +31,37 @@ def stage_path(lake: LakeResource, asset: str, batch_id: str, scenario: str) -> 
 
 
 class StageFiles(dg.ConfigurableIOManager):
-    """Writes a ``RowStream`` as the shard's file of that asset; hands the file on as a ``RowStream``."""
+    """Stores a ``RowStream`` as the shard's file of that asset; hands the file on as a ``RowStream``."""
 
     lake: dg.ResourceDependency[LakeResource]
     batch_rows: int = Field(default=65_536, description="rows read at a time; never changes what is built")
 
-    def handle_output(self, context: dg.OutputContext, obj: RowStream) -> None:
+    def store(
+        self, context: dg.AssetExecutionContext, rows: RowStream, metadata: Mapping[str, Any] | None = None
+    ) -> dg.MaterializeResult[None]:
+        """Write the asset's file; its data version is the hash of what was written. A stream does its work here."""
         batch_id, scenario = split_shard_key(context.partition_key)
         began = time.perf_counter()
-        portrait = Portrait(obj)
+        portrait = Portrait(rows)
         path = stage_path(self.lake, context.asset_key.path[-1], batch_id, scenario)
-        with failing_plainly():  # a stream does its work here, while it is written
+        with failing_plainly():
             written = self.lake.write_rows(path, portrait.rows, owner=context.run_id)
         seconds = time.perf_counter() - began
-        context.add_output_metadata(
-            {
+        return dg.MaterializeResult(
+            metadata={
                 "dagster/row_count": written.rows,
                 "dagster/uri": written.uri,
                 "bytes": written.bytes,
                 "sha256": written.sha256,
                 "seconds": round(seconds, 3),
                 **portrait.metadata(),
-            }
+                **(metadata or {}),
+            },
+            data_version=dg.DataVersion(written.sha256),
         )
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        raise TypeError(f"{context.asset_key} must store its rows itself: Dagster learns their hash from the result")
 
     def load_input(self, context: dg.InputContext) -> RowStream:
         batch_id, scenario = split_shard_key(context.partition_key)

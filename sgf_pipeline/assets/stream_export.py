@@ -12,7 +12,7 @@ from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.partitions import shards
 from sgf_pipeline.resources.held import ShardKey
 from sgf_pipeline.resources.lake import LakeResource
-from sgf_pipeline.resources.stream import Delivered, Stream
+from sgf_pipeline.resources.stream import Delivered, Stream, labels_of
 
 NO_BROKER = "KAFKA_BOOTSTRAP_SERVERS is not set"
 
@@ -49,19 +49,21 @@ def stream_export(
             context.log.warning(f"stream export skipped: {why}; the receipt goes on saying that it was done before")
             return
         if why:
-            note(lake, shard, "stream", {"state": "skipped", "why": why})
+            note(context, lake, shard, "stream", {"state": "skipped", "why": why})
             context.log.info(f"stream export skipped: {why}")
             return
         key = ShardKey(shard.request.content.tenant, shard.request.batch_id, shard.scenario)
-        delivered = Delivered(key, data_sha, shard.request.content.currency)
+        labels = labels_of(lake.read_rows(labelled, columns=["transaction_id", "is_fraud"]))
+        delivered = Delivered(key, data_sha, shard.request.content.currency, labels)
         sent = stream.publish(delivered, labelled_transactions, context.run.run_id, published=published)
-        note(lake, shard, "stream", {"state": "done", "topic": stream.topic, "labels_topic": stream.labels_topic})
+        state = {"state": "done", "topic": stream.topic, "labels_topic": stream.labels_topic, "labels": vars(labels)}
+        note(context, lake, shard, "stream", state)
     yield dg.Output(None, metadata={"sent_now": sent, "topic": stream.topic, "labels_topic": stream.labels_topic})
 
 
 def _published(lake: LakeResource, shard: Shard, data_sha: str) -> bool:
     """Whether the shard's receipt, complete or not, says that these rows are on the stream."""
-    receipt = lake.read_json(batches.dataset_folder(lake, shard.request) / "_receipts" / f"{shard.scenario}.json")
+    receipt = batches.receipt(lake, shard.request, shard.scenario)
     return (
         receipt is not None
         and receipt["data_sha"] == data_sha

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from sgf_pipeline.assets.shard_context import Shard, failing_plainly, shard_of
+from sgf_pipeline.assets.stage_files import StageFiles
 from sgf_pipeline.domain.errors import ValidationFailedError
 from sgf_pipeline.domain.streams import RowStream, table_stream
 from sgf_pipeline.partitions import shards
@@ -67,7 +68,10 @@ def check_name(line: str) -> str:
     description="Rows that passed the gate. Nothing downstream sees a shard that did not.",
 )
 def validated_transactions(
-    context: dg.AssetExecutionContext, clean_transactions: RowStream, lake: LakeResource
+    context: dg.AssetExecutionContext,
+    clean_transactions: RowStream,
+    lake: LakeResource,
+    stage_files: dg.ResourceParam[StageFiles],
 ) -> Iterator[Any]:
     """Answer every check, then let the shard through or fail it."""
     from sgf_pipeline.quality.gate import judge  # pandera and pandas: a second that only this stage pays
@@ -92,7 +96,7 @@ def validated_transactions(
             raise ValidationFailedError(
                 f"shard {shard.scenario} of {shard.request.batch_id} failed the gate ({failed}){where}"
             )
-    yield dg.Output(clean_transactions)
+    yield stage_files.store(context, clean_transactions)
 
 
 def _what_failed(answer: dg.AssetCheckResult) -> str:

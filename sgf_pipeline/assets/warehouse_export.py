@@ -18,6 +18,7 @@ from sgf_pipeline.resources.warehouse import AnyWarehouse
     partitions_def=shards,
     output_required=False,
     code_version="1",
+    pool="database",
     retry_policy=RETRIES,
     kinds={"postgres", "sqlite"},
     owners=["team:fraud-data"],
@@ -33,10 +34,11 @@ def warehouse_export(
     with failing_plainly():
         shard = shard_of(context, lake)
         if not shard.request.delivery.save:
-            note(lake, shard, "warehouse", {"state": "skipped", "why": "--no-save"})
+            note(context, lake, shard, "warehouse", {"state": "skipped", "why": "--no-save"})
             context.log.info("warehouse export skipped: --no-save")
             return
         key = ShardKey(shard.request.content.tenant, shard.request.batch_id, shard.scenario)
         rows = warehouse.load(key, labelled_transactions, shard.request.content.currency)
-        note(lake, shard, "warehouse", {"state": "done", "table": "transactions", "address": warehouse.address})
+        state = {"state": "done", "table": "transactions", "address": warehouse.address}
+        note(context, lake, shard, "warehouse", state)
     yield dg.Output(None, metadata={"dagster/row_count": rows, "address": warehouse.address})

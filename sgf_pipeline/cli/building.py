@@ -138,6 +138,7 @@ def _close_stale_runs(instance: dg.DagsterInstance, lake: LakeResource) -> None:
         pid = int(run.tags.get(PID_TAG, "0"))
         if pid and not _is_alive(pid):
             instance.report_run_failed(run, "the process that ran it is gone")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             lake.sweep(run.run_id)
 
 

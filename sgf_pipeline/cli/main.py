@@ -1,20 +1,17 @@
 """``sgf``: the commands, their options, and how an error leaves the program.
 
-Belongs here: option names and help; numbers stay texts until the request checks them, as it does for every door.
+Belongs here: names and help of options that one command has; those of a request are in ``options``.
 Imports of anything heavy happen inside a command, so that ``sgf --help`` answers at once.
 """
 
-import getpass
-import os
 import sys
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from sgf_pipeline.cli import options
 from sgf_pipeline.cli.feature_serving import features_app
 from sgf_pipeline.cli.quality import quality_app
-from sgf_pipeline.cli.words import listed
 from sgf_pipeline.domain.errors import SgfError, outcome_of
 
 app = typer.Typer(
@@ -34,91 +31,138 @@ app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(quality_app, name="quality")
 app.add_typer(features_app, name="features")
 
-# What a first try asks for: a month of a small French bank.
-DEFAULT_COUNT = 1000
-DEFAULT_RATIO = 0.1
-DEFAULT_DAYS = 30
-MOMENT = "%Y-%m-%dT%H:%M:%SZ"
-
 
 @app.command()
 def generate(
-    count: Annotated[
-        str | None, typer.Option("--count", "-c", metavar="INTEGER", help=f"transactions in all [{DEFAULT_COUNT}]")
-    ] = None,
-    fraud_ratio: Annotated[
-        str | None,
-        typer.Option("--fraud-ratio", "-r", metavar="NUMBER", help=f"share of frauds, 0 to 1 [{DEFAULT_RATIO}]"),
-    ] = None,
-    scenarios: Annotated[str | None, typer.Option(help="names with commas between them [all that are built]")] = None,
-    currency: Annotated[str | None, typer.Option(help="ISO 4217 code [EUR]")] = None,
-    countries: Annotated[str | None, typer.Option(help="ISO 3166 codes with commas between them [FR]")] = None,
-    start_date: Annotated[str | None, typer.Option(help="first moment, ISO 8601 [30 days ago]")] = None,
-    end_date: Annotated[str | None, typer.Option(help="last moment, ISO 8601 [yesterday]")] = None,
-    seed: Annotated[
-        str | None, typer.Option(metavar="INTEGER", help="0 or more [random, printed and recorded]")
-    ] = None,
-    population_seed: Annotated[
-        str | None, typer.Option(metavar="INTEGER", help="the same customers in every batch [the seed]")
-    ] = None,
-    population_size: Annotated[str | None, typer.Option(metavar="INTEGER", help="customers a shard [implied]")] = None,
-    difficulty: Annotated[str | None, typer.Option(metavar="NUMBER", help="0 (easy to find) to 1 [0.5]")] = None,
-    hard_negative_share: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="of legitimate rows that look like fraud, 0 to 0.2 [0.015]")
-    ] = None,
-    language: Annotated[str | None, typer.Option(help="of the explanations: en or fr [en]")] = None,
-    batch_id: Annotated[str | None, typer.Option(help="a name of your own [gen_<date>_<time>]")] = None,
-    tenant: Annotated[str | None, typer.Option(help="whose batch it is [default]")] = None,
-    storage_url: Annotated[str | None, typer.Option(help="folder or s3://bucket/prefix [SGF_STORAGE_URL]")] = None,
-    no_save: Annotated[bool, typer.Option("--no-save", help="do not load the warehouse")] = False,
-    no_s3: Annotated[bool, typer.Option("--no-s3", help="do not export the dataset's files")] = False,
-    no_kafka: Annotated[bool, typer.Option("--no-kafka", help="do not publish to Kafka")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="print the result as one JSON line, and nothing else")
-    ] = False,
+    count: options.Count = None,
+    fraud_ratio: options.FraudRatio = None,
+    scenarios: options.Scenarios = None,
+    currency: options.Currency = None,
+    countries: options.Countries = None,
+    start_date: options.StartDate = None,
+    end_date: options.EndDate = None,
+    seed: options.Seed = None,
+    population_seed: options.PopulationSeed = None,
+    population_size: options.PopulationSize = None,
+    difficulty: options.Difficulty = None,
+    hard_negative_share: options.HardNegativeShare = None,
+    language: options.Language = None,
+    batch_id: options.BatchId = None,
+    tenant: options.Tenant = None,
+    storage_url: options.StorageUrl = None,
+    no_save: options.NoSave = False,
+    no_s3: options.NoS3 = False,
+    no_kafka: options.NoKafka = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Build one batch of labelled transactions through Dagster, in this process."""
-    import secrets
-
     from sgf_pipeline.cli import questions
     from sgf_pipeline.cli.building import build_batch
-    from sgf_pipeline.scenarios import SCENARIOS
 
-    last_midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    defaults: dict[str, Any] = {
-        "count": DEFAULT_COUNT,
-        "fraud_ratio": DEFAULT_RATIO,
-        "scenarios": tuple(SCENARIOS),
-        "currency": "EUR",
-        "countries": ("FR",),
-        "start_date": (last_midnight - timedelta(days=DEFAULT_DAYS)).strftime(MOMENT),
-        "end_date": (last_midnight - timedelta(seconds=1)).strftime(MOMENT),
-        "seed": secrets.randbelow(2**31),
-    }
-    asked = {
-        "count": count,
-        "fraud_ratio": fraud_ratio,
-        "scenarios": None if scenarios is None else listed(scenarios),
-        "currency": currency,
-        "countries": None if countries is None else listed(countries),
-        "start_date": start_date,
-        "end_date": end_date,
-        "seed": seed,
-    }
+    content = options.default_content()
     if len(sys.argv) == 2 and sys.stdin.isatty() and sys.stderr.isatty():
-        asked = questions.ask(defaults)
-    content = {name: defaults[name] if value is None else value for name, value in asked.items()}
-    optional = {
-        "tenant": tenant,
-        "population_seed": population_seed,
-        "population_size": population_size,
-        "difficulty": difficulty,
-        "hard_negative_share": hard_negative_share,
-        "language": language,
-    }
-    content.update({name: value for name, value in optional.items() if value is not None})
-    delivery = {"save": not no_save, "s3": not no_s3, "kafka": not no_kafka, "requested_by": f"cli:{_user()}"}
+        content = questions.ask(content)
+    content |= options.given_content(
+        count=count, fraud_ratio=fraud_ratio, scenarios=scenarios, currency=currency, countries=countries,
+        start_date=start_date, end_date=end_date, seed=seed, population_seed=population_seed,
+        population_size=population_size, difficulty=difficulty, hard_negative_share=hard_negative_share,
+        language=language, tenant=tenant,
+    )  # fmt: skip
+    delivery = options.delivery_of(no_save, no_s3, no_kafka)
     build_batch(content, delivery, batch_id=batch_id, storage_url=storage_url, as_json=as_json)
+
+
+@app.command()
+def launch(
+    count: options.Count = None,
+    fraud_ratio: options.FraudRatio = None,
+    scenarios: options.Scenarios = None,
+    currency: options.Currency = None,
+    countries: options.Countries = None,
+    start_date: options.StartDate = None,
+    end_date: options.EndDate = None,
+    seed: options.Seed = None,
+    population_seed: options.PopulationSeed = None,
+    population_size: options.PopulationSize = None,
+    difficulty: options.Difficulty = None,
+    hard_negative_share: options.HardNegativeShare = None,
+    language: options.Language = None,
+    batch_id: options.BatchId = None,
+    tenant: options.Tenant = None,
+    storage_url: options.StorageUrl = None,
+    no_save: options.NoSave = False,
+    no_s3: options.NoS3 = False,
+    no_kafka: options.NoKafka = False,
+    again: Annotated[bool, typer.Option("--again", help="every shard, whether it is done or not")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="show how it goes until the manifest is written")] = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Build one batch in a Dagster that runs elsewhere (SGF_DAGSTER_URL), a run a shard.
+
+    --batch-id alone names a registered batch and launches what of it is neither done nor under way.
+    """
+    from sgf_pipeline.cli.launching import launch_batch
+
+    given = options.given_content(
+        count=count, fraud_ratio=fraud_ratio, scenarios=scenarios, currency=currency, countries=countries,
+        start_date=start_date, end_date=end_date, seed=seed, population_seed=population_seed,
+        population_size=population_size, difficulty=difficulty, hard_negative_share=hard_negative_share,
+        language=language, tenant=tenant,
+    )  # fmt: skip
+    is_registered = batch_id is not None and not given and not (no_save or no_s3 or no_kafka)
+    launch_batch(
+        None if is_registered else options.default_content() | given, options.delivery_of(no_save, no_s3, no_kafka),
+        batch_id=batch_id, again=again, wait=wait, as_json=as_json, storage_url=storage_url,
+    )  # fmt: skip
+
+
+@app.command()
+def backfill(
+    batch_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[BATCH]...", help="registered batches", show_default=False)
+    ] = None,
+    scenario: Annotated[
+        str | None, typer.Option("--scenario", help="names with commas between them", show_default=False)
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="whose nightly batches, with --nights")] = None,
+    nights: Annotated[str | None, typer.Option(metavar="FIRST..LAST", help="such as 2025-01-01..2025-01-31")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="show how it goes until the manifests are written")] = False,
+    as_json: options.AsJson = False,
+    storage_url: options.StorageUrl = None,
+) -> None:
+    """Build one scenario or more of registered batches again, each by its recorded request, as one backfill."""
+    from sgf_pipeline.cli import launching
+
+    launching.backfill(
+        scenario, batch_ids or (), tenant=tenant, nights=nights, requested_by=f"cli:{options.user()}", wait=wait,
+        as_json=as_json, storage_url=storage_url,
+    )  # fmt: skip
+
+
+@app.command()
+def status(
+    batch_id: Annotated[str | None, typer.Argument(metavar="[BATCH]", help="one batch [the newest ones]")] = None,
+    last: Annotated[int, typer.Option(metavar="INTEGER", help="how many of the newest batches")] = 20,
+    watch: Annotated[bool, typer.Option("--watch", help="go on looking; a batch until it is settled")] = False,
+    as_json: options.AsJson = False,
+    storage_url: options.StorageUrl = None,
+) -> None:
+    """Show where a batch and its shards stand, or the newest batches."""
+    from sgf_pipeline.cli import statuses
+
+    statuses.status(batch_id, last=last, watch=watch, as_json=as_json, storage_url=storage_url)
+
+
+@app.command()
+def cancel(
+    batch_id: Annotated[str, typer.Argument(metavar="BATCH", help="a registered batch")],
+    as_json: options.AsJson = False,
+    storage_url: options.StorageUrl = None,
+) -> None:
+    """End what is queued or running of a batch. What is done stays."""
+    from sgf_pipeline.cli import launching
+
+    launching.cancel(batch_id, as_json=as_json, storage_url=storage_url)
 
 
 @app.command()
@@ -150,14 +194,6 @@ def replay(
         batch_id, rate=rate, speed_up=speed_up, late_share=late_share, duplicate_share=duplicate_share, seed=seed,
         skip=skip, storage_url=storage_url,
     )  # fmt: skip
-
-
-def _user() -> str:
-    """Who typed the command, for the audit trail; a user id where the machine has no name for it."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return str(os.getuid())
 
 
 @cases_app.command("show")

@@ -71,6 +71,23 @@ class PeftBackend:
                         digest.update(f"{file.name}:{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
         return digest.hexdigest()[:16]
 
+    @property
+    def version(self) -> str:
+        """What tells at once whether the model is another one: the name and, of the bundled model, the fingerprint.
+
+        Of a model of one's own only names, sizes and times of its files are looked at: it may hold gigabytes, and every
+        run asks when it starts.
+        """
+        if self._base_dir.is_relative_to(BUNDLED) and self._adapter_dir == BUNDLED / "adapters":
+            return f"{self.name}-{self.fingerprint}"
+        digest = hashlib.sha256()
+        for root in (self._base_dir, self._adapter_dir):
+            for file in sorted(root.rglob("*")) if root is not None else ():
+                if file.is_file():
+                    state = file.stat()
+                    digest.update(f"{file.name}:{state.st_size}:{state.st_mtime_ns}\n".encode())
+        return f"{self.name}-{digest.hexdigest()[:16]}"
+
     def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
         completions: dict[int, Completion] = {}
         for name in dict.fromkeys(prompt.brief.scenario for prompt in prompts):

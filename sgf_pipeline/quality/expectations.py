@@ -34,8 +34,8 @@ SUITE = "sgf_transactions"
 # What ``gather`` reads of the exported schema.
 COLUMNS = (
     "event_time", "customer_id", "card_id", "transaction_type", "direction", "amount", "currency", "channel",
-    "entry_mode", "authentication", "response_code", "dispute_reason", "merchant_country", "latitude", "longitude",
-    "ip_country", "is_fraud", "hard_negative",
+    "entry_mode", "authentication", "response_code", "dispute_reason", "latitude", "longitude", "is_fraud",
+    "hard_negative",
 )  # fmt: skip
 MOST_ROWS = 200_000  # a larger batch is looked at through a seeded sample of whole customers of about this many rows
 FEWEST_DAYS = 3  # a shorter period has no rhythm of the day
@@ -121,14 +121,16 @@ def expect(
         .add_batch_definition_whole_dataframe("rows")
     )
     frame = _frame(rows, content)
-    suite = context.suites.add(gx.ExpectationSuite(name=SUITE, expectations=_suite(frame, content, statistics)))
+    suite = gx.ExpectationSuite(name=SUITE, expectations=_suite(frame, content, statistics))
+    if folder is None:  # nothing need be kept for pages: neither the suite and its result, nor what rows break it
+        batch = whole.get_batch({"dataframe": frame})
+        return Expected(_outcomes(batch.validate(suite, result_format="BASIC")), {})
+    suite = context.suites.add(suite)
     validation = context.validation_definitions.add(gx.ValidationDefinition(name=SUITE, data=whole, suite=suite))
     # the moment of the run is the end of the period, so that pages written again take the place of the older ones
     result = validation.run(
         batch_parameters={"dataframe": frame}, run_id=RunIdentifier(run_name=SUITE, run_time=content.end_date)
     )
-    if folder is None:
-        return Expected(_outcomes(result), {})
     context.build_data_docs(site_names=[SUITE])
     return Expected(_outcomes(result), _pages(folder))
 
@@ -144,7 +146,7 @@ def _frame(rows: pd.DataFrame, content: RequestContent) -> pd.DataFrame:
     unit = unit_amount(content.currency) * 10 ** minor_digits(content.currency)
     fraud = rows["is_fraud"].to_numpy(dtype=bool)
     declined = (rows["response_code"] != "00").to_numpy()
-    kind = rows["transaction_type"].astype(object)
+    kind = rows["transaction_type"]
     settled = ~fraud & ~declined & (kind == "purchase").to_numpy() & (minor > 0)
     euros = rows["amount"].to_numpy() / UNITS_PER_EUR[content.currency]
     moment = rows["event_time"].dt.as_unit("us").astype("int64").to_numpy()

@@ -22,7 +22,7 @@ import pycountry
 from numpy.typing import NDArray
 from pandera.errors import SchemaErrors
 
-from sgf_pipeline.domain.events import HARD_NEGATIVES, TRANSACTION_TYPES
+from sgf_pipeline.domain.events import TRANSACTION_TYPES
 from sgf_pipeline.domain.money import minor_digits
 from sgf_pipeline.domain.request import RequestContent
 from sgf_pipeline.domain.scenario_names import ScenarioName
@@ -67,7 +67,6 @@ _WORDS: dict[str, frozenset[str]] = {
     "merchant_country": _COUNTRIES,
     "counterparty_country": _COUNTRIES,
     "ip_country": _COUNTRIES,
-    "hard_negative": frozenset(HARD_NEGATIVES),
     **{field.name: frozenset(field.words) for field in FIELDS if field.words},
 }
 
@@ -112,9 +111,10 @@ def judge(rows: RowStream, content: RequestContent, scenario: ScenarioName) -> V
         frauds += int(pc.sum(batch.column("is_fraud")).as_py() or 0)
         log.add(batch)
     seen = log.columns()
-    links = _Links.of(seen)
+    by_id = np.argsort(seen["id"], kind="stable")
+    links = _Links.of(seen, by_id)
     broken = {
-        "unique_ids": _unique(seen),
+        "unique_ids": _unique(seen, by_id),
         "time_order": _ordered(seen),
         "links": _returns(seen, links),
         "transfers": _transfers(seen, links),
@@ -189,7 +189,7 @@ def _is(rows: pd.DataFrame, column: str, *words: str) -> Bools:
 
 
 def _has(rows: pd.DataFrame, column: str) -> Bools:
-    return np.asarray(rows[column].notna())
+    return ~np.asarray(rows[column].array.isna())
 
 
 def _all_or_none(first: str, *others: str) -> RowRule:
@@ -258,7 +258,9 @@ def _rule(name: str, holds: Callable[[Any], Bools]) -> pa_pandas.Check:
 
 def _words(allowed: frozenset[str]) -> pa_pandas.Check:
     said = ", ".join(sorted(allowed)) if len(allowed) < 16 else f"one of {len(allowed)} words"
-    return _rule(f"is {said}", lambda column: _by_word(column, lambda words: [word in allowed for word in words]))
+    return _rule(
+        f"is {said}", lambda column: _by_word(column, lambda words: [word in allowed for word in words.tolist()])
+    )
 
 
 def _shaped(pattern: str) -> pa_pandas.Check:
@@ -392,10 +394,9 @@ class _Links:
     dangling: Array
 
     @classmethod
-    def of(cls, log: dict[str, Array]) -> "_Links":
-        order = np.argsort(log["id"], kind="stable")
-        at = np.searchsorted(log["id"], log["link"], sorter=order)
-        to = np.append(order, -1)[at]
+    def of(cls, log: dict[str, Array], by_id: Array) -> "_Links":
+        at = np.searchsorted(log["id"], log["link"], sorter=by_id)
+        to = np.append(by_id, -1)[at]
         known = np.append(log["id"], 0)[to] == log["link"]
         return cls(log["link_row"][known], to[known], log["link_row"][~known])
 
@@ -405,11 +406,10 @@ class _Links:
         return self.row[chosen], self.to[chosen]
 
 
-def _unique(log: dict[str, Array]) -> Broken:
-    order = np.argsort(log["id"], kind="stable")
-    ids = log["id"][order]
+def _unique(log: dict[str, Array], by_id: Array) -> Broken:
+    ids = log["id"][by_id]
     again = np.flatnonzero(ids[1:] == ids[:-1])
-    return {"transaction_id is repeated": order[np.union1d(again, again + 1)]}
+    return {"transaction_id is repeated": by_id[np.union1d(again, again + 1)]}
 
 
 def _ordered(log: dict[str, Array]) -> Broken:

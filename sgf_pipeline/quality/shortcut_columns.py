@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sgf_pipeline.domain.money import minor_digits
@@ -109,7 +110,7 @@ class Values:
 
     kind: Kind
     names: Sequence[str]
-    codes: Ints
+    codes: NDArray[np.uint8]
     unit: Ints | None = None
 
 
@@ -128,8 +129,8 @@ class Observed:
         self._known: dict[str, tuple[Ints, pa.Array]] = {}
         self.rows = table.num_rows
         fraud = np.asarray(table.column("is_fraud"))
-        kinds, kind_words = self._encoded("transaction_type")
-        channels, channel_words = self._encoded("channel")
+        kinds, kind_words = encoded(table, "transaction_type")
+        channels, channel_words = encoded(table, "channel")
         pair = kinds * len(channel_words) + channels
         with_fraud = np.unique(pair[fraud])
         at = np.minimum(np.searchsorted(with_fraud, pair), len(with_fraud) - 1)
@@ -137,33 +138,39 @@ class Observed:
         named = [divmod(int(number), len(channel_words)) for number in with_fraud]
         self.cells = [f"{kind_words[kind]}/{channel_words[channel]}" for kind, channel in named] + ["any other"]
         self._order = np.lexsort((cell, fraud))
-        self._fraud_at = np.flatnonzero(fraud)
         self.cell = cell[self._order]
-        self.others = slice(0, self.rows - len(self._fraud_at))
-        self.frauds = slice(self.rows - len(self._fraud_at), self.rows)
-        self.customer = self._encoded("customer_id")[0][self._order]
+        first_fraud = self.rows - int(np.count_nonzero(fraud))
+        self.others = slice(0, first_fraud)
+        self.frauds = slice(first_fraud, self.rows)
+        self.customer = self._encoded("customer_id")[0]
         case, incident = self._numbers("case", -1), self._numbers("incident", -1)
         wide = max(int(case.max()), int(incident.max())) + 2
-        self.case = np.where(case >= 0, shard * wide + case, -1)[self._order]
-        self.incident = np.where(incident >= 0, shard * wide + incident, -1)[self._order]
+        shard = shard[self._order]
+        self.case = np.where(case >= 0, shard * wide + case, -1)
+        self.incident = np.where(incident >= 0, shard * wide + incident, -1)
         self.clustered_by = "case" if len(np.unique(self.case[self.frauds])) >= self.CASES_ENOUGH else "incident"
         self.cluster = self.case if self.clustered_by == "case" else self.incident
-        self.columns = [column for column in self._columns(cell) if column.size > 1]
-        self.values = list(self._values())
 
-    def _columns(self, cell: Ints) -> Iterator[Column]:
-        yield from self._structure()
+    def columns(self) -> list[Column]:
+        """What happened, in a row's own words and numbers, and who was in it (kinds ``row`` and ``entity``)."""
+        return [column for column in self._columns() if column.size > 1]
+
+    def structure(self) -> list[Column]:
+        """How the rows are written: all other kinds."""
+        return [column for column in self._structure() if column.size > 1]
+
+    def _columns(self) -> Iterator[Column]:
         yield from self._time()
         yield from self._amount()
         for name in ("latitude", "longitude", "account_age_days", "prior_disputes"):
             yield self._ordered(name, "row", self._numbers(name, np.nan))
-        names, words = self._words("merchant_name")
-        yield self._ordered("length of merchant_name", "row", np.array([len(word) for word in words]), codes=names)
-        yield self._valued("transaction_type/channel", "row", cell, self.cells)
+        names, words = self._encoded("merchant_name")
+        yield self._ordered("length of merchant_name", "row", np.asarray(pc.utf8_length(words)), codes=names)
+        yield self._valued("transaction_type/channel", "row", self.cell, self.cells)
         for name in WORDS:
-            yield self._valued(name, "row", *self._words(name))
+            yield self._valued(name, "row", *self._encoded(name))
         for name in ENTITIES:
-            yield self._valued(name, "entity", *self._words(name))
+            yield self._valued(name, "entity", *self._encoded(name))
 
     def _time(self) -> Iterator[Column]:
         seconds = self._times() // 1_000_000
@@ -177,7 +184,7 @@ class Observed:
 
     def _amount(self) -> Iterator[Column]:
         amount = self._numbers("amount", np.nan)
-        digits = max(minor_digits(currency) for currency in self._words("currency")[1])
+        digits = max(minor_digits(currency) for currency in self._encoded("currency")[1].to_pylist())
         minor = np.rint(amount * 10**digits).astype(np.int64)
         whole, ending = np.divmod(minor, 10**digits)
         yield self._ordered("amount", "row", amount, say=lambda value: f"{value:,.{digits}f}")
@@ -197,12 +204,12 @@ class Observed:
 
     def _structure(self) -> Iterator[Column]:
         times = self._times()
-        position = np.arange(self.rows)
+        position = self._order
         # Fraud comes in waves, so in a file in time order the rows of one day hang together
         day = (times - times.min()) // 86_400_000_000
         yield self._ordered("position of the row", "row order", position, by_value=False, unit=day)
         in_time = np.empty(self.rows, dtype=np.int64)
-        in_time[np.argsort(times, kind="stable")] = position
+        in_time[np.lexsort((position, times))] = np.arange(self.rows)
         yield self._ordered(
             "position of the row after its place in time",
             "row order",
@@ -227,7 +234,7 @@ class Observed:
             column = self._table.column(name)
             if column.null_count:
                 pattern |= column.is_null().to_numpy().astype(np.int64) << bit
-        patterns, codes = np.unique(pattern, return_inverse=True)
+        patterns, codes = np.unique(pattern[self._order], return_inverse=True)
         words = [", ".join(name for bit, name in enumerate(NULLABLE) if int(p) >> bit & 1) for p in patterns]
         return self._valued("null columns", "null pattern", codes, [f"[{word}]" for word in words])
 
@@ -264,27 +271,28 @@ class Observed:
                 f"{what} of ip_address", "id shape", values, codes=codes, say=say, by_value=by_value, unit=codes
             )
 
-    def _values(self) -> Iterator[Values]:
+    def values(self) -> Iterator[Values]:
+        """Digits of the microseconds, and characters of identifiers and texts."""
         micros = self._times() % 1_000_000
         names = [f"microseconds, digit {digit + 1} of 6" for digit in range(6)]
         digits = [micros // 10 ** (5 - digit) % 10 for digit in range(6)]
         names += [f"microseconds mod {modulus}" for modulus in _MODULI]
         digits += [micros % modulus for modulus in _MODULI]
-        yield Values("microseconds", names, np.array(digits)[:, self._order])
+        yield Values("microseconds", names, np.array(digits, dtype=np.uint8))
         for name in IDS:
             codes, texts = self._texts(name)
             if texts.size:
                 names = [f"{name}[{place}]" for place in range(4, texts.shape[1])]
                 yield self._of_unit(names, codes, _HEX[texts.T[4:]])
         for name in TEXTS:
-            codes, words = self._words(name)
-            if words:
-                yield self._of_unit([f"spaces in {name}"], codes, np.array([[_spaces(word) for word in words]]))
+            codes, words = self._encoded(name)
+            if len(words):
+                spaces = np.array([[_spaces(word) for word in words.to_pylist()]], dtype=np.uint8)
+                yield self._of_unit([f"spaces in {name}"], codes, spaces)
 
-    def _of_unit(self, names: Sequence[str], codes: Ints, values: Ints) -> Values:
-        unit = codes[self._order]
-        missing = np.full((len(values), 1), Values.NULL)
-        return Values("id shape", names, np.hstack([values, missing])[:, unit], unit)
+    def _of_unit(self, names: Sequence[str], unit: Ints, values: NDArray[np.uint8]) -> Values:
+        missing = np.full((len(values), 1), Values.NULL, dtype=np.uint8)
+        return Values("id shape", names, np.hstack([values, missing]).take(unit, axis=1, mode="wrap"), unit)
 
     def _ordered(
         self,
@@ -298,8 +306,11 @@ class Observed:
         unit: Ints | None = None,
     ) -> Column:
         """A column of numbers (nan is null), one a row, or one a code where ``codes`` (-1 is null) say whose."""
-        whose = self._fraud_at if codes is None else codes[self._fraud_at][codes[self._fraud_at] >= 0]
-        of_fraud = values[whose]
+        if codes is None:
+            of_fraud = values[self.frauds]
+        else:
+            whose = codes[self.frauds]
+            of_fraud = values[whose[whose >= 0]]
         real = values.dtype.kind == "f"
         edges = np.unique(of_fraud[~np.isnan(of_fraud)] if real else of_fraud)
         if len(edges) > MOST_THRESHOLDS:
@@ -320,20 +331,20 @@ class Observed:
         return Column(
             name,
             kind,
-            coded[self._order],
+            coded,
             2 * len(edges) + 1,
             True,
             lambda code: say(edges[min(code // 2, len(edges) - 1)]),
             by_value,
-            None if unit is None else unit[self._order],
+            unit,
         )
 
-    def _valued(self, name: str, kind: Kind, codes: Ints, words: Sequence[str]) -> Column:
+    def _valued(self, name: str, kind: Kind, codes: Ints, words: Sequence[str] | pa.Array) -> Column:
         """Values that some fraud has, numbered; all others share the last number."""
         if len(words) < 2 and codes.min() >= 0:
             return Column(name, kind, codes, 0, False, str)
         of_fraud = np.zeros(len(words) + 1, dtype=bool)
-        of_fraud[codes[self._fraud_at]] = True
+        of_fraud[codes[self.frauds]] = True
         of_fraud[-1] = False
         kept = np.flatnonzero(of_fraud)
         renumbered = np.full(len(words) + 1, len(kept))
@@ -342,33 +353,30 @@ class Observed:
         return Column(
             name,
             kind,
-            renumbered[codes][self._order],
+            renumbered[codes],
             len(kept) + 1,
             False,
-            lambda code: words[kept[code]] if code < len(kept) else "others",
+            lambda code: str(words[kept[code]]) if code < len(kept) else "others",
         )
 
     def _times(self) -> Ints:
-        return np.asarray(self._table.column("event_time").cast(pa.int64()))
+        return np.asarray(self._table.column("event_time").cast(pa.int64()))[self._order]
 
     def _numbers(self, name: str, null: float) -> NDArray[Any]:
         column = self._table.column(name)
-        return np.asarray(column.fill_null(null) if column.null_count else column)
-
-    def _words(self, name: str) -> tuple[Ints, list[str]]:
-        """Codes into a list of words; -1 is null."""
-        codes, words = self._encoded(name)
-        return codes, words.to_pylist()
+        return np.asarray(column.fill_null(null) if column.null_count else column)[self._order]
 
     def _encoded(self, name: str) -> tuple[Ints, pa.Array]:
+        """Codes into an array of distinct words; -1 is null."""
         if name not in self._known:
-            self._known[name] = encoded(self._table, name)
+            codes, words = encoded(self._table, name)
+            self._known[name] = codes[self._order], words
         return self._known[name]
 
     def _texts(self, name: str) -> tuple[Ints, NDArray[np.uint8]]:
         """Codes into rows of characters (values × longest text, 0 after the end)."""
         if name == "transaction_id":  # no value repeats
-            return np.arange(self.rows), _characters(pa.concat_arrays(self._table.column(name).chunks))
+            return self._order, _characters(pa.concat_arrays(self._table.column(name).chunks))
         codes, words = self._encoded(name)
         return codes, _characters(words)
 
@@ -404,9 +412,9 @@ def _as_number(texts: NDArray[np.uint8]) -> NDArray[np.float64]:
     return texts @ weights
 
 
-def _hex() -> Ints:
+def _hex() -> NDArray[np.uint8]:
     """The value of each hexadecimal character; 16 is any other, ``Values.NULL`` the end of the text."""
-    values = np.full(256, 16)
+    values = np.full(256, 16, dtype=np.uint8)
     for value, character in enumerate(b"0123456789abcdef"):
         values[character] = value
     values[0] = Values.NULL
@@ -442,9 +450,11 @@ def _trailing_zeros(numbers: Ints, most: int) -> Ints:
 
 def _decimals(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Decimals that the shortest way to write the number needs, up to ``_DECIMALS``."""
-    count = np.full(len(values), float(_DECIMALS))
-    for places in range(_DECIMALS - 1, -1, -1):
-        scaled = values * 10**places
-        count[np.abs(scaled - np.rint(scaled)) < 1e-14 * np.maximum(1.0, np.abs(scaled))] = places
-    count[np.isnan(values)] = np.nan
+    count = np.where(np.isnan(values), np.nan, float(_DECIMALS))
+    left = np.flatnonzero(~np.isnan(values))
+    for places in range(_DECIMALS):
+        scaled = values[left] * 10**places
+        enough = np.abs(scaled - np.rint(scaled)) < 1e-14 * np.maximum(1.0, np.abs(scaled))
+        count[left[enough]] = places
+        left = left[~enough]
     return count

@@ -92,15 +92,20 @@ class Rules:
         others = np.bincount(key[self._seen.others], minlength=shape[0] * shape[1])
         return frauds.reshape(shape)[:, 1:], others.reshape(shape)[:, 1:]
 
-    def _among(self, column: Column, frauds: Ints, others: Ints) -> Among:
+    def _among(self, column: Column) -> Among:
         """All rows, or, for a column of structure, those that carry it (so many in each cell), if they are enough."""
-        if not column.structural or others.sum() < PRESENT_OTHERS or frauds.sum() < PRESENT_FRAUDS:
+        if not column.structural:
             return self.all
-        carried = column.codes[self._seen.frauds] >= 0
-        if carried.all() and others.sum() == self._cell_others.sum():
+        carried = column.codes >= 0
+        in_frauds, in_others = carried[self._seen.frauds], carried[self._seen.others]
+        if carried.all() or in_frauds.sum() < PRESENT_FRAUDS or in_others.sum() < PRESENT_OTHERS:
             return self.all
-        if len(np.unique(self._clusters[carried])) < PRESENT_CLUSTERS:
+        if len(np.unique(self._clusters[in_frauds])) < PRESENT_CLUSTERS:
             return self.all
+        frauds, others = (
+            np.bincount(self._seen.cell[part][here], minlength=len(self._seen.cells))
+            for part, here in ((self._seen.frauds, in_frauds), (self._seen.others, in_others))
+        )
         return Among.of(frauds, others, present=True)
 
     def look_at(self, column: Column, *, flagging: bool) -> tuple[list[Grading], list[Rule]]:
@@ -110,9 +115,9 @@ class Rules:
         """
         gradings: list[Grading] = []
         rules: list[Rule] = []
+        among = self._among(column)
         if column.ordered:
             frauds, others = self._counts(column.codes, column.size)
-            among = self._among(column, frauds.sum(axis=1), others.sum(axis=1))
             auc = _stratified_auc(frauds, others, among)
             if auc >= 0.5:
                 what, grades = f"high {column.name}", lambda: column.codes
@@ -122,10 +127,12 @@ class Rules:
             if flagging:
                 rules.append(self._threshold(column, frauds, others))
         if column.by_value:
-            grading_and_rule = self._by_value(column)
+            grading_and_rule = self._by_value(column, among)
             if grading_and_rule:
-                gradings.append(grading_and_rule[0])
-                rules.append(grading_and_rule[1])
+                grading, rule = grading_and_rule
+                gradings.append(grading)
+                if flagging:
+                    rules.append(rule())
         return gradings, rules
 
     def look_at_values(self, values: Values, least: float) -> list[Grading]:
@@ -163,21 +170,18 @@ class Rules:
         lift = np.round((seen + 1) / (expected + 1), 9)
         gradings = []
         for number in np.flatnonzero(0.5 + share / 2 > least):
-            row = values.codes[number]
+            row = values.codes[number].astype(np.int64)
             codes = np.where(row == values.NULL, -1, row)
             column = Column(values.names[int(number)], values.kind, codes, size, False, str, True, values.unit)
-            counts = [part[number][..., there].sum(axis=(1, 2)) for part in (frauds, others)]
-            among = self._among(column, counts[0], counts[1])
+            among = self._among(column)
             score = np.where(clearly[number], lift[number], 0.0)
             order, levels = _graded(score.ravel())
             kept = order.reshape(FOLDS, size)[:, there] if among.present else order
+            graded_cells = (np.arange(cells)[:, None] * levels + kept.ravel()).ravel()
             by_cell = [
-                np.array(
-                    [
-                        np.bincount(kept.ravel(), (cell[:, there] if among.present else cell).ravel(), levels)
-                        for cell in part[number]
-                    ]
-                )
+                np.bincount(
+                    graded_cells, (part[number][..., there] if among.present else part[number]).ravel(), cells * levels
+                ).reshape(cells, levels)
                 for part in (frauds, others)
             ]
             worth = ", ".join(f"{value:x}" for value in np.flatnonzero(clearly[number].any(axis=0)))
@@ -217,7 +221,7 @@ class Rules:
 
         return Rule(column.name, text, *self._shares(int(count), int(mistakes)), flagged)
 
-    def _by_value(self, column: Column) -> tuple[Grading, Rule] | None:
+    def _by_value(self, column: Column, among: Among) -> tuple[Grading, Callable[[], Rule]] | None:
         """Values are as suspect as they were, in their cell, in the cases of other folds.
 
         For the order within a cell a value counts by how much more often than the cell it was fraud there, so that
@@ -236,11 +240,6 @@ class Rules:
         key = self._stratum * size + renumbered[column.codes + 1]
         shape = (len(self._seen.cells), FOLDS, size)
         carried = column.codes >= 0
-        among = self._among(
-            column,
-            *(np.bincount(self._seen.cell[part][carried[part]], minlength=shape[0])
-              for part in (self._seen.frauds, self._seen.others)),
-        )  # fmt: skip
         frauds, others = (
             np.bincount(key[part][carried[part]] if among.present else key[part], minlength=shape[0] * FOLDS * size)
             .reshape(shape)
@@ -272,24 +271,27 @@ class Rules:
             column, text, auc, levels, lambda: np.where(among.present & ~carried, -1, by_row(order)), among
         )
 
-        rate, rates = _graded(seen_frauds / (seen_rows + 1.0))
-        found = np.cumsum(np.bincount(rate, own_frauds, rates)[:0:-1])
-        wrong = np.cumsum(np.bincount(rate, own_others, rates)[:0:-1])
-        within = int(np.count_nonzero(wrong <= self.allowed))
-        count, mistakes = (int(found[within - 1]), int(wrong[within - 1])) if within else (0, 0)
+        def rule() -> Rule:
+            rate, rates = _graded(seen_frauds / (seen_rows + 1.0))
+            found = np.cumsum(np.bincount(rate, own_frauds, rates)[:0:-1])
+            wrong = np.cumsum(np.bincount(rate, own_others, rates)[:0:-1])
+            within = int(np.count_nonzero(wrong <= self.allowed))
+            count, mistakes = (int(found[within - 1]), int(wrong[within - 1])) if within else (0, 0)
 
-        def flagged() -> Bools:
-            return by_row(rate) >= rates - within
+            def flagged() -> Bools:
+                return by_row(rate) >= rates - within
 
-        def words() -> str:
-            codes = column.codes[self._seen.frauds][flagged()[self._seen.frauds]]
-            chosen, times = np.unique(codes, return_counts=True)
-            top = chosen[np.argsort(-times, kind="stable")[:4]]
-            named = ", ".join("null" if code < 0 else column.say(int(code)) for code in top)
-            more = f" and {len(chosen) - len(top)} more" if len(chosen) > len(top) else ""
-            return f"{column.name} in {{{named}{more}}}"
+            def words() -> str:
+                codes = column.codes[self._seen.frauds][flagged()[self._seen.frauds]]
+                chosen, times = np.unique(codes, return_counts=True)
+                top = chosen[np.argsort(-times, kind="stable")[:4]]
+                named = ", ".join("null" if code < 0 else column.say(int(code)) for code in top)
+                more = f" and {len(chosen) - len(top)} more" if len(chosen) > len(top) else ""
+                return f"{column.name} in {{{named}{more}}}"
 
-        return grading, Rule(column.name, words, *self._shares(count, mistakes), flagged)
+            return Rule(column.name, words, *self._shares(count, mistakes), flagged)
+
+        return grading, rule
 
     def _shares(self, found: int, wrong: int) -> tuple[float, float]:
         return found / int(self._cell_frauds.sum()), wrong / int(self._cell_others.sum())
@@ -342,16 +344,15 @@ class Trees:
         ]
         self._texts = [text for text, _ in conditions]
         self._holds = np.array([rows for _, rows in conditions])
-        numbers = self._holds.astype(np.float32)
         cells = len(seen.cells)
         # pairs[cell][a, b]: how many of the cell's rows meet both conditions. Rows are sorted by (fraud, cell).
         self._n_others = np.bincount(seen.cell[seen.others], minlength=cells)
         self._n_frauds = np.bincount(seen.cell[seen.frauds], minlength=cells)
         ends = np.cumsum(np.append(self._n_others, self._n_frauds))
-        pairs = [
-            numbers[:, end - length : end] @ numbers[:, end - length : end].T
-            for end, length in zip(ends, np.append(self._n_others, self._n_frauds), strict=True)
-        ]
+        pairs = []
+        for end, length in zip(ends, np.append(self._n_others, self._n_frauds), strict=True):
+            holds = self._holds[:, end - length : end].astype(np.float32)
+            pairs.append(holds @ holds.T)
         self._others, self._frauds = pairs[:cells], pairs[cells:]
 
     def rule(self) -> Rule:
@@ -402,8 +403,8 @@ class Trees:
             )
             auc += float(weight[cell]) * value
             rows = np.flatnonzero(self._seen.cell == cell)
-            holds = self._holds[:, rows]
-            leaf = np.where(holds[root], 2 + holds[left], holds[right].astype(int))
+            holds, if_so, if_not = (self._holds[number][rows] for number in (root, left, right))
+            leaf = np.where(holds, 2 + if_so, if_not.astype(int))
             frauds = np.bincount(leaf[rows >= self._seen.frauds.start], minlength=4)
             rate = frauds / np.maximum(np.bincount(leaf, minlength=4), 1)
             grades[rows] = np.unique(rate, return_inverse=True)[1][leaf]
@@ -459,10 +460,12 @@ def _conditions(column: Column, frauds: slice) -> Iterable[tuple[str, Bools]]:
         if counts[code] >= least and (code % 2 or not column.ordered):
             yield f"{column.name} = {column.say(int(code))}", column.codes == code
     if column.ordered:
-        cuts = set()
-        for codes, parts in ((of_fraud, _CUTS_A_TREE), (column.codes, 4)):
-            present = np.sort(codes[codes >= 0])
-            cuts |= {int(present[len(present) * n // parts]) for n in range(1, parts) if len(present)}
+        cuts: set[int] = set()
+        every = np.bincount(column.codes + 1, minlength=column.size + 1)[1:]
+        for of_code, parts in ((counts, _CUTS_A_TREE), (every, 4)):
+            upto = np.cumsum(of_code)
+            if upto[-1]:
+                cuts |= set(np.searchsorted(upto, upto[-1] * np.arange(1, parts) // parts, side="right").tolist())
         for cut in sorted(cuts):
             sign = "≤" if cut % 2 else "<"
             yield f"{column.name} {sign} {column.say(cut)}", (column.codes <= cut) & (column.codes >= 0)

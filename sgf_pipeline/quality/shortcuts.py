@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from sgf_pipeline.domain.randomness import rng
 from sgf_pipeline.domain.schema import CLEAN_SCHEMA
@@ -95,9 +96,10 @@ def audit(rows: pa.Table | pd.DataFrame, scenario: str, difficulty: float, *, se
     if why:
         return [Finding(name, scenario, "not assessed", "", why=why) for name in names]
     table, shard, sampled = _sample(table, np.zeros(table.num_rows, dtype=np.int64), seed)
-    search = _Search(Observed(table, shard), scenario, difficulty, sampled)
     auc_limit = CARD_TESTING_AUC if scenario == "card_testing" else None
-    return [*search.structure(), *search.separability(RECALL, auc_limit), _concentration(table, scenario)]
+    with _one_thread():
+        search = _Search(Observed(table, shard), scenario, difficulty, sampled)
+        return [*search.structure(), *search.separability(RECALL, auc_limit), _concentration(table, scenario)]
 
 
 def audit_batch(shards: Mapping[str, pa.Table | pd.DataFrame], difficulty: float, *, seed: int = 0) -> list[Finding]:
@@ -113,9 +115,15 @@ def audit_batch(shards: Mapping[str, pa.Table | pd.DataFrame], difficulty: float
         separability = [Finding(name, POOLED, "not assessed", "", why=why) for name in SEPARABILITY]
     else:
         some, shard, sampled = _sample(table, numbers, seed)
-        search = _Search(Observed(some, shard), POOLED, difficulty, sampled)
-        separability = search.separability(None, POOLED_AUC)
-    return [*separability, *(_sharing(table, numbers, name) for name in SHARED)]
+        with _one_thread():
+            separability = _Search(Observed(some, shard), POOLED, difficulty, sampled).separability(None, POOLED_AUC)
+    customers = encoded(table, "customer_id")[0]
+    return [*separability, *(_sharing(table, numbers, customers, name) for name in SHARED)]
+
+
+def _one_thread() -> threadpool_limits:
+    """Products of small matrices on one thread: on a busy machine others cost several times the work in waiting."""
+    return threadpool_limits(1)
 
 
 def _table(rows: pa.Table | pd.DataFrame) -> pa.Table:
@@ -191,8 +199,8 @@ class _Search:
         self._note = note
 
     def structure(self) -> list[Finding]:
-        columns = [column for column in self._seen.columns if column.kind in STRUCTURE]
-        values = self._seen.values
+        columns = self._seen.structure()
+        values = list(self._seen.values())
         few = _too_few_customers(len(np.unique(self._seen.customer)))
         if few:
             columns = [column for column in columns if column.kind != "id shape" or _of_transaction(column.name)]
@@ -217,7 +225,7 @@ class _Search:
         return lines
 
     def separability(self, recall_limit: float | None, auc_limit: float | None) -> list[Finding]:
-        columns = [column for column in self._seen.columns if column.kind in ("row", "entity")]
+        columns = self._seen.columns()
         gradings: list[Grading] = []
         rules: list[Rule] = []
         for column in columns:
@@ -346,10 +354,10 @@ def _concentration(table: pa.Table, scenario: str) -> Finding:
     return Finding("concentration", scenario, status, text, "share", share, bound, ONE_ENTITY_SHARE)
 
 
-def _sharing(table: pa.Table, shard: Ints, name: str) -> Finding:
+def _sharing(table: pa.Table, shard: Ints, customers: Ints, name: str) -> Finding:
     """Of the rows that carry the entity: the share whose entity two or more customers use, fraud against legitimate."""
     line = f"shared {name}"
-    codes, customers = encoded(table, name)[0], encoded(table, "customer_id")[0]
+    codes = encoded(table, name)[0]
     present = codes >= 0
     fraud = _frauds(table)
     frauds, others = np.flatnonzero(fraud & present), np.flatnonzero(~fraud & present)
@@ -357,9 +365,12 @@ def _sharing(table: pa.Table, shard: Ints, name: str) -> Finding:
         why = f"{len(frauds)} frauds and {len(others)} legitimate rows carry it, at least "
         why += f"{FRAUDS_NEEDED} and {LEGITIMATE_NEEDED} are needed"
         return Finding(line, POOLED, "not assessed", "", why=why)
-    wide = int(customers.max()) + 1
-    pairs = np.unique(codes[present] * wide + customers[present])
-    shared = np.bincount(pairs // wide)[codes * present] > 1
+    # An entity is shared if a row of it names another customer than the one that is noted for it, whichever that is.
+    noted = np.zeros(int(codes.max()) + 1, dtype=np.int64)
+    noted[codes[present]] = customers[present]
+    shared = np.zeros(len(noted), dtype=bool)
+    shared[codes[present & (customers != noted[codes])]] = True
+    shared = shared[codes]
     of_fraud, of_others = float(shared[frauds].mean()), float(shared[others].mean())
     incident = np.asarray(table.column("incident").fill_null(-1)).astype(np.int64)[frauds]
     clusters = np.unique(shard[frauds] * (incident.max() + 1) + incident, return_inverse=True)[1]

@@ -10,12 +10,13 @@ are other bytes each time: their footer keeps the SHA-256 that the same file has
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,7 +30,7 @@ import pyarrow.parquet as pq
 from pydantic import PrivateAttr
 from upath import UPath
 
-from sgf_pipeline.domain.errors import ConfigurationError, ConflictError, StorageError
+from sgf_pipeline.domain.errors import ConfigurationError, ConflictError, StorageError, StorageUnavailableError
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.resources.object_store import OPTIONS, Encryption, LockMode, ObjectStore, Protection, probe_name
 from sgf_pipeline.settings import read_settings
@@ -40,6 +41,7 @@ CONTENT_KEY = b"sgf_content_sha256"
 ENCRYPTED_MAGIC = b"PARE"
 TMP = ".tmp"
 STALE_SECONDS = 86_400
+UPDATE_SECONDS = 60.0  # how long an update on a disk waits for another one of the same file; both take milliseconds
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,23 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def write_json(self, path: UPath, value: Any, owner: str = "") -> None:
         """Write or replace a JSON file, atomically, readable and with sorted keys."""
         self.write_bytes(path, _readable_json(value), owner)
+
+    def update_json(self, path: UPath, change: Callable[[Any], Any], owner: str = "") -> None:
+        """Replace a JSON file by ``change`` of its value (of None where there is none), so that no update is lost.
+
+        Updates of one file follow one another: under a lock on a disk; on S3 the slower one begins again with what the
+        quicker one wrote, so that ``change`` must bear being applied twice. Raises ``StorageUnavailableError`` where
+        its turn does not come.
+        """
+
+        def changed(content: bytes | None) -> bytes:
+            return _readable_json(change(None if content is None else json.loads(content)))
+
+        if not self._local:
+            self._store.update(path, changed)
+            return
+        with self._locking(path):
+            self.write_bytes(path, changed(self.read_bytes(path)), owner)
 
     def create_json(self, path: UPath, value: Any, *, record: bool = False) -> None:
         """Write a JSON file that must not exist. Raises ``ConflictError`` if it does."""
@@ -296,6 +315,40 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         folder = Path(self.path(TMP).path)
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{owner or 'unowned'}-{uuid.uuid4().hex}-{path.name}"
+
+    @contextmanager
+    def _locking(self, path: UPath) -> Iterator[None]:
+        """Alone with this file among all threads and processes that ask for it."""
+        folder = Path(self.path(TMP).path)
+        name = os.path.relpath(path.path, self.root.path)  # a container may see the lake under another path
+        lock = folder / f"lock-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        deadline = time.monotonic() + UPDATE_SECONDS
+        while True:
+            with self._reaching():
+                folder.mkdir(parents=True, exist_ok=True)
+                held = lock.open("wb")
+            with held:
+                if self._is_ours(held, lock):
+                    try:
+                        yield
+                    finally:
+                        lock.unlink(missing_ok=True)
+                    return
+            if time.monotonic() > deadline:
+                raise StorageUnavailableError(
+                    f"lake {self.url!r} has its file {name} locked for {UPDATE_SECONDS:.0f} s by another run: end that"
+                    " run if it hangs, then run again"
+                )
+            time.sleep(0.005)
+
+    def _is_ours(self, held: IO[bytes], lock: Path) -> bool:
+        """Lock it, unless another one has it, or it is no longer the file of that name: its owner removes it."""
+        with self._reaching():
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return os.path.samestat(os.fstat(held.fileno()), lock.stat())
+            except (BlockingIOError, FileNotFoundError):
+                return False
 
     def _create_locally(self, path: UPath, content: bytes) -> None:
         with self._reaching():

@@ -29,12 +29,21 @@ class LLMResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def writer(self, seed: int) -> "CaseWriter":
         """A writer for one shard. Raises ``ModelError`` for a folder that holds no model."""
         from sgf_pipeline.llm.cache import DiskCaseCache
-        from sgf_pipeline.llm.peft_backend import PeftBackend
         from sgf_pipeline.llm.writer import CaseWriter
+
+        return CaseWriter(self._model(), DiskCaseCache(Path(self.cache_dir) / "cases"), seed)
+
+    @property
+    def version(self) -> str:
+        """Changes with the model: part of the code version of ``fraud_cases``. Loads no weights."""
+        return self._model().version
+
+    def _model(self) -> "PeftBackend":
+        from sgf_pipeline.llm.peft_backend import PeftBackend
 
         if self._backend is None:
             self._backend = PeftBackend(
                 Path(self.peft_base) if self.peft_base else None,
                 Path(self.peft_adapter) if self.peft_adapter else None,
             )
-        return CaseWriter(self._backend, DiskCaseCache(Path(self.cache_dir) / "cases"), seed)
+        return self._backend

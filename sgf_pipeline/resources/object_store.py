@@ -11,8 +11,10 @@ take the headers for encryption and retention and do nothing with them.
 
 import contextlib
 import mimetypes
+import secrets
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +39,9 @@ PARTS_IN_FLIGHT = 4
 OPTIONS: dict[str, Any] = {"use_listings_cache": False, "config_kwargs": {"connect_timeout": 5, "read_timeout": 60}}
 # botocore tries again by itself (AWS_MAX_ATTEMPTS, AWS_RETRY_MODE); s3fs once more, for answers that break off.
 TRIES = 2
+# Of writers that meet, one is through each time; so many never meet at one object.
+UPDATE_TRIES = 40
+UPDATE_PAUSE_SECONDS = 0.02  # grows with each try, at random, so that two do not meet again
 
 KEYS_REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired")
 WRONG_REGION = ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException", "301")
@@ -96,15 +101,66 @@ class ObjectStore:
                 return sorted(name.removeprefix(prefix) for name in found - {prefix})
             more = {"ContinuationToken": answer["NextContinuationToken"]}
 
-    def put(self, path: UPath, content: bytes, *, create: bool = False, record: bool = False) -> None:
-        """Write an object in one request. With ``create``, raises ``ConflictError`` where there is one already."""
+    def put(
+        self, path: UPath, content: bytes, *, create: bool = False, expected: str | None = None, record: bool = False
+    ) -> None:
+        """Write an object in one request.
+
+        Raises ``ConflictError`` with ``create`` where there is one already, and with ``expected`` (an ETag) where that
+        is not the one that lies there.
+        """
         bucket, key = _parts(path)
-        condition = {"IfNoneMatch": "*"} if create else {}
+        condition = {"IfNoneMatch": "*"} if create else {} if expected is None else {"IfMatch": expected}
         with self.reaching(record):
             answer = self.call(
                 "put_object", Bucket=bucket, Key=key, Body=content, **self.headers(path, record), **condition
             )
         self.verify(path, answer.get("VersionId"), record)
+
+    def update(self, path: UPath, change: Callable[[bytes | None], bytes]) -> None:
+        """Replace an object by ``change`` of it (of None where there is none), so that no other update is lost.
+
+        Where somebody was quicker ``change`` is called again, with what lies there now; also where the answer to a
+        write was lost on its way, so that ``change`` must bear being applied twice.
+        """
+        for attempt in range(1, UPDATE_TRIES + 1):
+            content, etag = self._read_with_etag(path)
+            try:
+                self.put(path, change(content), create=etag is None, expected=etag)
+            except ConflictError:
+                pass
+            except StorageUnavailableError as error:
+                if error.__cause__ is None or _code(error.__cause__) != "ConditionalRequestConflict":
+                    raise
+            else:
+                return
+            time.sleep(UPDATE_PAUSE_SECONDS * attempt * secrets.randbelow(100) / 100)
+        raise StorageUnavailableError(
+            f"lake {self._address} always holds another {path.name} than the one just read ({UPDATE_TRIES} tries):"
+            " end what writes it all the time, then run again"
+        )
+
+    def _read_with_etag(self, path: UPath) -> tuple[bytes | None, str | None]:
+        """Content and ETag of one version: two requests could see two."""
+        from fsspec.asyn import sync  # type: ignore[import-untyped]
+
+        bucket, key = _parts(path)
+
+        async def ask() -> tuple[bytes, str]:
+            answer = await self._fs._call_s3("get_object", Bucket=bucket, Key=key)
+            try:
+                return bytes(await answer["Body"].read()), str(answer["ETag"])
+            finally:
+                answer["Body"].close()
+
+        with self.reaching():
+            try:
+                found: tuple[bytes, str] = sync(self._fs.loop, ask)
+            except FileNotFoundError as error:
+                if _code(error) == "NoSuchBucket":
+                    raise
+                return None, None
+        return found
 
     @contextmanager
     def uploading(self, path: UPath, *, record: bool = False) -> Iterator["Upload"]:
@@ -129,7 +185,8 @@ class ObjectStore:
         """Raise ``StorageError`` where something that the lake relies on is not so; leaves nothing behind.
 
         The bucket is there (some servers would make it at the first write), keys and rights do, objects are encrypted,
-        a second creation of an object is refused, and there is an object lock where records are to be locked.
+        a second creation of an object is refused, so is replacing another object than the one that was read, and there
+        is an object lock where records are to be locked.
         """
         bucket, _ = _parts(probe)
         self.exists(probe)
@@ -138,15 +195,25 @@ class ObjectStore:
                 self.call("get_object_lock_configuration", Bucket=bucket)
         self.put(probe, b"", create=True)
         try:
-            self.put(probe, b"", create=True)
-        except ConflictError:
-            return
+            if not self._refuses(probe, create=True):
+                raise StorageError(
+                    f"lake {self._address} overwrites what must only be created (it ignores If-None-Match), so that two"
+                    " runs could take one batch_id: set SGF_STORAGE_URL to a store that honours it"
+                )
+            if not self._refuses(probe, expected=f'"{"0" * 32}"'):
+                raise StorageError(
+                    f"lake {self._address} overwrites what another run has just written (it ignores If-Match), so that"
+                    " a shard's receipt could lose a sink: set SGF_STORAGE_URL to a store that honours it"
+                )
         finally:
             self.remove(probe)
-        raise StorageError(
-            f"lake {self._address} overwrites what must only be created (it ignores If-None-Match), so that two runs"
-            " could take one batch_id: set SGF_STORAGE_URL to a store that honours it"
-        )
+
+    def _refuses(self, probe: UPath, **condition: Any) -> bool:
+        try:
+            self.put(probe, b"", **condition)
+        except ConflictError:
+            return True
+        return False
 
     def sweep(self, before: datetime) -> None:
         """Abort uploads that began before that moment and never ended: their parts are invisible, but take room."""
@@ -211,7 +278,7 @@ class ObjectStore:
         short = _response(error).get("Error", {}).get("Message") or str(error) or type(error).__name__
         short = short.splitlines()[0].rstrip(".")
         if code == "PreconditionFailed":
-            return ConflictError(f"{lake} holds this object already")
+            return ConflictError(f"{lake} holds this object already, or another version of it")
         if code == "NoSuchBucket":
             return StorageError(f"{lake} has no such bucket: create it, or set SGF_STORAGE_URL to another one")
         if code in KEYS_REFUSED:

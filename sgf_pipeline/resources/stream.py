@@ -5,30 +5,32 @@ Belongs here: the connection, transactions, progress, reading back. Does not bel
 
 A shard is sent in chunks, each one Kafka transaction that also commits offsets of a consumer group named after the
 shard and its content: on the labels' topic how many chunks are done, on the transactions' topic where the first one
-began in each partition. A run that takes over after a crash first fences its predecessor
-(same transactional id), then goes on behind the last committed chunk: under ``read_committed`` nothing is lost and
-nothing comes twice. Chunks hold the same rows in every attempt, because equal content is equal bytes.
+began in each partition (where its labels began is the metadata of partition 0). A run that takes over after a crash
+first fences its predecessor (same transactional id), then goes on behind the last committed chunk: under
+``read_committed`` nothing is lost and nothing comes twice. Chunks hold the same rows in every attempt, because equal
+content is equal bytes.
 
-Progress is not trusted: what it says is done is read back first. Where the topic holds something else, because the
+Progress is not trusted: what it says is done is read back first. Where the topics hold something else, because the
 broker lost what it had acknowledged, the shard is sent anew as the next attempt, whose number every record carries in
 its header ``attempt``; only the newest attempt counts.
 """
 
 import logging
+import re
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
-from sgf_pipeline.domain.errors import SinkError, SinkUnavailableError
+from sgf_pipeline.domain.errors import ReconciliationError, SinkError, SinkUnavailableError
 from sgf_pipeline.domain.money import minor_digits
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.resources.held import Held, ShardKey, Totals
@@ -41,21 +43,37 @@ SEND_SECONDS = 60.0  # what a chunk may take before the broker counts as one tha
 CLOSE_SECONDS = 5.0
 BATCH_BYTES = 1 << 18
 LINGER_MS = 20
+# kafka-python sleeps this long before it repeats a request, which it does four times on the way to a first commit:
+# each coordinator is looked up by refusing a request that needs it. Its default of 100 is a fifth of a shard's time.
+BACKOFF_MS = 10
 READ_SECONDS = 90.0  # without a record; a dead neighbour's transaction, which a broker ends after 60 s, is waited for
 POLL_MS = 1_000
 # Labels carry the time at which a bank would have known as their timestamp, which a broker that deletes by age would
 # take for their age: the topics that we create keep everything. (A topic that exists is left as it is.)
 TOPIC_OPTIONS = {"retention.ms": "-1"}
+_ATTEMPT = re.compile(rb"[0-9]{1,9}")
 PROGRESS = 0  # the partition of the labels' topic whose offset counts the chunks that are done
 
 
 @dataclass(frozen=True)
 class Delivered:
-    """A shard on the stream: which one, and the content that was sent."""
+    """A shard on the stream: which one, and the content that was sent.
+
+    ``labels`` is what ``labels_of`` says of it; without it the labels are not held to anything.
+    """
 
     key: ShardKey
     data_sha: str
     currency: str
+    labels: Held | None = None
+
+
+def labels_of(rows: RowStream) -> Held:
+    """What the labels' topic holds of the shard's rows once they are published: a record a fraud, without money."""
+    tally = _Tally()
+    for batch in rows:
+        _add_frauds(tally, batch)
+    return tally.held
 
 
 class Stream:
@@ -87,83 +105,96 @@ class Stream:
                 encoded = [(name, value.encode()) for name, value in headers]
                 for number, chunk in enumerate(_chunks(rows)):
                     if number >= done:
-                        self._send(producer, chunk, encoded, group, number)
+                        self._send(producer, number, chunk, encoded, group)
                         sent += chunk.num_rows
         return sent
 
     def held(self, shards: Iterable[Delivered]) -> dict[ShardKey, Held]:
-        """Read the newest attempts of these shards back under ``read_committed``, in one pass.
+        """Read the newest attempts of these shards back under ``read_committed``, in one pass over both topics.
 
-        The pass begins where the first of them begins, or with the topic where the broker has forgotten that.
+        The pass begins where the first of them begins, or with the topics where the broker has forgotten that. Returned
+        is what the transactions' topic holds. Raises ``ReconciliationError`` where the labels' topic does not hold a
+        shard's ``labels``.
         """
         wanted = list(shards)
         with self.reaching():
-            tallies = self._tallied(wanted, [self._offsets(_group(one)) for one in wanted])
-        return {one.key: _newest(tallies, one)[1] for one in wanted}
+            progress = [self._progress(_group(one)) for one in wanted]
+            tallies = self._tallied(wanted, [one.begins if one else {} for one in progress])
+        found = {one: _newest(tallies, one)[1] for one in wanted}
+        for one, attempt in found.items():
+            labels = attempt.labels.held
+            if one.labels is not None and one.labels != labels:
+                raise ReconciliationError(
+                    f"stream holds labels {labels.rows} (transaction_ids_xor {labels.transaction_ids_xor}) of shard"
+                    f" {one.key.shard} of batch {one.key.batch_id!r} instead of {one.labels.rows}"
+                    f" ({one.labels.transaction_ids_xor}): export this shard again"
+                )
+        return {one.key: attempt.transactions.held for one, attempt in found.items()}
 
     def _standing(self, delivered: Delivered, rows: RowStream, published: bool) -> tuple[int, int]:
-        """Which attempt to go on with, and how many of its chunks the topic holds."""
-        offsets = self._offsets(_group(delivered))
-        if not offsets and not published:
+        """Which attempt to go on with, and how many of its chunks the topics hold."""
+        progress = self._progress(_group(delivered))
+        if progress is None and not published:
             return 1, 0
-        # Offsets that lack the progress alone are those of a labels' topic that is gone, and its labels with it.
-        done = offsets.get((self.labels_topic, PROGRESS), 0) if offsets else None
         attempt = 0
-        for since in (offsets, {}) if offsets else ({},):  # where progress misleads, the whole topic is read
+        for since in (progress.begins, {}) if progress else ({},):  # where progress misleads, all is read
             attempt, there = _newest(self._tallied([delivered], [since]), delivered)
             chunks = _chunks_of(rows, there, delivered.currency)
-            if chunks and done in (None, chunks):
+            if chunks and (progress is None or progress.done == chunks):
                 return attempt, chunks
         return attempt + 1, 0
 
     def _tallied(
         self, shards: Sequence[Delivered], known: Sequence[Mapping[tuple[str, int], int]]
-    ) -> dict[tuple[Delivered, int], "_Tally"]:
-        """What the topic holds of each attempt of the shards, from the lowest ``known`` offsets to its present end."""
+    ) -> dict[tuple[Delivered, int], "_Attempt"]:
+        """What the topics hold of each attempt of the shards, from the lowest ``known`` offsets to the present ends."""
         from kafka import KafkaConsumer, TopicPartition
 
-        wanted: dict[tuple[str, ...], Delivered] = {
-            (one.key.tenant, one.key.batch_id, one.key.shard, one.data_sha): one for one in shards
+        wanted = {
+            tuple(text.encode() for text in (one.key.tenant, one.key.batch_id, one.key.shard, one.data_sha)): one
+            for one in shards
         }
-        tallies: dict[tuple[Delivered, int], _Tally] = {}
+        tallies: dict[tuple[Delivered, int], _Attempt] = {}
         consumer = KafkaConsumer(**self._connection(), isolation_level="read_committed", enable_auto_commit=False,
                                  auto_offset_reset="earliest")  # fmt: skip
         try:
-            numbers = consumer.partitions_for_topic(self.topic) or ()
-            partitions = [TopicPartition(self.topic, number) for number in sorted(numbers)]
+            partitions = [
+                TopicPartition(topic, number)
+                for topic in (self.topic, self.labels_topic)
+                for number in sorted(consumer.partitions_for_topic(topic) or ())
+            ]
             consumer.assign(partitions)
             # Not the last stable offset: behind a neighbour's open transaction lies what is committed and ours.
             ends = self._end_offsets(partitions)
             left = {}
             for partition in partitions:
-                first = min((offsets.get((self.topic, partition.partition), 0) for offsets in known), default=0)
+                first = min((offsets.get(tuple(partition), 0) for offsets in known), default=0)
                 consumer.seek(partition, first)
                 if first < ends[partition]:
                     left[partition] = ends[partition]
             deadline = time.monotonic() + READ_SECONDS
             while left:
-                for records in consumer.poll(timeout_ms=POLL_MS, max_records=20_000).values():
+                for partition, records in consumer.poll(timeout_ms=POLL_MS, max_records=20_000).items():
                     deadline = time.monotonic() + READ_SECONDS
                     for record in records:
-                        _count(record, wanted, tallies)
+                        _count(record, wanted, tallies, of_label=partition.topic == self.labels_topic)
                 # The position passes control records, too, which no poll returns.
                 left = {one: end for one, end in left.items() if consumer.position(one) < end}
                 if time.monotonic() > deadline:
                     raise SinkUnavailableError(
-                        f"stream {self.servers} does not answer (topic {self.topic} cannot be read to its end):"
-                        " try again later"
+                        f"stream {self.servers} does not answer ({left} cannot be read to their ends): try again later"
                     )
         finally:
             consumer.close(autocommit=False)
         return tallies
 
-    def _send(self, producer: Any, chunk: pa.Table, headers: list[tuple[str, bytes]], group: str, number: int) -> None:
+    def _send(self, producer: Any, number: int, chunk: pa.Table, headers: list[tuple[str, bytes]], group: str) -> None:
         """One chunk and the progress it makes, in one transaction."""
         from kafka.errors import KafkaError, KafkaTimeoutError
 
         producer.begin_transaction()
         try:
-            self._fill(producer, chunk, headers, group, number)
+            self._fill(producer, number, chunk, headers, group)
         except KafkaTimeoutError:
             raise  # who does not answer will not answer an abort either; the next producer's fencing is the abort
         except KafkaError:
@@ -172,15 +203,19 @@ class Stream:
             raise
         _within_bound(producer.commit_transaction)
 
-    def _fill(self, producer: Any, chunk: pa.Table, headers: list[tuple[str, bytes]], group: str, number: int) -> None:
+    def _fill(self, producer: Any, number: int, chunk: pa.Table, headers: list[tuple[str, bytes]], group: str) -> None:
         from kafka import TopicPartition
         from kafka.structs import OffsetAndMetadata
 
         offsets = {TopicPartition(self.labels_topic, PROGRESS): OffsetAndMetadata(number + 1, "", -1)}
         places, label_places = (len(producer.partitions_for(topic)) for topic in (self.topic, self.labels_topic))
         if number == 0:
-            ends = self._end_offsets([TopicPartition(self.topic, one) for one in range(places)])
-            offsets |= {one: OffsetAndMetadata(end, "", -1) for one, end in ends.items()}
+            begins = [TopicPartition(self.topic, one) for one in range(places)]
+            labels_begin = [TopicPartition(self.labels_topic, one) for one in range(label_places)]
+            ends = self._end_offsets(begins + labels_begin)
+            offsets |= {one: OffsetAndMetadata(ends[one], "", -1) for one in begins}
+            noted = " ".join(str(ends[one]) for one in labels_begin)
+            offsets[begins[0]] = OffsetAndMetadata(ends[begins[0]], noted, -1)
         futures = [
             producer.send(self.topic, key=key, value=value, headers=headers, partition=partition_of(key, places))
             for key, value, _ in encoded_transactions(chunk)
@@ -208,7 +243,7 @@ class Stream:
         }
         producer = KafkaProducer(
             **self._connection(), **{"batch_size": BATCH_BYTES, "linger_ms": LINGER_MS, **bounds, **options},
-            acks="all", enable_idempotence=True, metrics_enabled=False,
+            acks="all", enable_idempotence=True, metrics_enabled=False, retry_backoff_ms=BACKOFF_MS,
         )  # fmt: skip
         try:
             yield producer
@@ -242,19 +277,29 @@ class Stream:
         finally:
             consumer.close(autocommit=False)
 
-    def _offsets(self, group: str) -> dict[tuple[str, int], int]:
-        """What the group has committed; nothing once the broker has dropped it (``offsets.retention.minutes``)."""
+    def _progress(self, group: str) -> "_Progress | None":
+        """What the group has committed; None once the broker has dropped it (``offsets.retention.minutes``)."""
         from kafka import KafkaAdminClient
         from kafka.errors import GroupIdNotFoundError
 
         admin = KafkaAdminClient(**self._connection())
         try:
-            found = admin.list_group_offsets(group).get(group, {})
-            return {(one.topic, one.partition): place.offset for one, place in found.items() if place.offset >= 0}
+            found = {one: place for one, place in admin.list_group_offsets(group).get(group, {}).items()
+                     if place.offset >= 0}  # fmt: skip
         except GroupIdNotFoundError:
-            return {}
+            return None
         finally:
             admin.close()
+        # Offsets that lack the progress alone are those of a labels' topic that is gone, and its labels with it.
+        progress = _Progress(0)
+        for one, place in found.items():
+            if one.topic == self.topic:
+                progress.begins[tuple(one)] = place.offset
+                for number, begin in enumerate((place.metadata or "").split()):
+                    progress.begins[self.labels_topic, number] = int(begin)
+            elif tuple(one) == (self.labels_topic, PROGRESS):
+                progress.done = place.offset
+        return progress if found else None
 
     def _connection(self) -> dict[str, Any]:
         """kafka-python's options for reaching the broker, with the TLS files read."""
@@ -387,41 +432,82 @@ def _chunks(rows: RowStream) -> Iterator[pa.Table]:
 
 
 @dataclass
+class _Progress:
+    """Chunks that are committed, and the offsets at which the first one's records begin, by topic and partition."""
+
+    done: int
+    begins: dict[tuple[str, int], int] = field(default_factory=dict)
+
+
+@dataclass
 class _Tally:
-    """What has been read of one attempt."""
+    """What has been read of one attempt on one topic."""
 
     rows: int = 0
     minor_units: int = 0
     ids: int = 0
+
+    def add(self, transaction_id: str, minor_units: int = 0) -> None:
+        """What a row holds; that it is there is counted apart."""
+        self.minor_units += minor_units
+        self.ids ^= int(transaction_id[4:], 16)
 
     @property
     def held(self) -> Held:
         return Held(self.rows, self.minor_units, f"{self.ids:024x}")
 
 
-def _count(record: Any, wanted: Mapping[Any, Delivered], tallies: dict[tuple[Delivered, int], _Tally]) -> None:
-    headers = {name: value.decode() for name, value in record.headers}
-    one = wanted.get(tuple(headers.get(name, "") for name in ("tenant", "batch", "shard", "data")))
-    if one is None:
+def _add_frauds(tally: _Tally, rows: pa.RecordBatch | pa.Table) -> None:
+    ids = rows.column("transaction_id").filter(rows.column("is_fraud")).to_pylist()
+    tally.rows += len(ids)
+    for transaction_id in ids:
+        tally.add(transaction_id)
+
+
+@dataclass
+class _Attempt:
+    """What has been read of one attempt."""
+
+    transactions: _Tally = field(default_factory=_Tally)
+    labels: _Tally = field(default_factory=_Tally)
+
+
+def _count(
+    record: Any,
+    wanted: Mapping[tuple[bytes, ...], Delivered],
+    tallies: dict[tuple[Delivered, int], _Attempt],
+    *,
+    of_label: bool,
+) -> None:
+    headers = dict(record.headers)
+    one = wanted.get(tuple(headers.get(name) or b"" for name in ("tenant", "batch", "shard", "data")))
+    attempt = headers.get("attempt") or b""
+    if one is None or not _ATTEMPT.fullmatch(attempt):  # without one it is another producer's, and no consumer's
         return
-    value = orjson.loads(record.value)
-    tally = tallies.setdefault((one, int(headers["attempt"])), _Tally())
+    found = tallies.setdefault((one, int(attempt)), _Attempt())
+    tally = found.labels if of_label else found.transactions
     tally.rows += 1
-    tally.minor_units += round(value["amount"] * 10 ** minor_digits(one.currency))
-    tally.ids ^= int(value["transaction_id"][4:], 16)
+    # A value that is none of ours under headers that are counts as a row, and so is found by whoever compares.
+    with suppress(ValueError, KeyError, TypeError, OverflowError):
+        value = orjson.loads(record.value)
+        units = 0 if of_label else round(value["amount"] * 10 ** minor_digits(one.currency))
+        tally.add(value["transaction_id"], units)
 
 
-def _newest(tallies: Mapping[tuple[Delivered, int], _Tally], delivered: Delivered) -> tuple[int, Held]:
-    """The shard's highest attempt of which anything is there, 0 for none, and what it holds."""
-    attempts = {attempt: tally for (one, attempt), tally in tallies.items() if one == delivered}
+def _newest(tallies: Mapping[tuple[Delivered, int], _Attempt], delivered: Delivered) -> tuple[int, _Attempt]:
+    """The shard's highest attempt of which anything is there, 0 for none, and what is there."""
+    attempts = {attempt: found for (one, attempt), found in tallies.items() if one == delivered}
     newest = max(attempts, default=0)
-    return newest, attempts.get(newest, _Tally()).held
+    return newest, attempts.get(newest, _Attempt())
 
 
-def _chunks_of(rows: RowStream, held: Held, currency: str) -> int:
-    """How many chunks from the first one on add up to what is held; 0 where none do."""
+def _chunks_of(rows: RowStream, there: _Attempt, currency: str) -> int:
+    """How many chunks from the first one on add up to what is there; 0 where none do."""
+    held = there.transactions.held
     totals = Totals(RowStream(rows.schema, lambda: _chunks(rows)), currency)
-    for number, _ in enumerate(totals.read(), 1):
+    labels = _Tally()
+    for number, chunk in enumerate(totals.read(), 1):
+        _add_frauds(labels, chunk)
         if totals.rows >= held.rows:
-            return number if totals.held == held else 0
+            return number if (totals.held, labels) == (held, there.labels) else 0
     return 0

@@ -40,15 +40,14 @@ from sgf_pipeline.resources.held import Held, ShardKey
 LOCK = 0x5347_4600
 BUSY_SECONDS = 120  # how long a writer waits for another one on SQLite
 CONNECT_SECONDS = 10
-# How long PostgreSQL may wait for a lock: as long as a writer on SQLite. What holds one longer is stuck, or loads the
-# same shard, and the run's retries wait for that.
-LOCK_SECONDS = BUSY_SECONDS
-# How long PostgreSQL may work on one statement; deleting the largest shard or adding it up takes minutes on slow disks.
-# A COPY is exempt, for it lasts as long as its rows take to be made.
-STATEMENT_SECONDS = 600
-# How long we wait for a sign of life. The server's own limits are of no use where it is frozen, and its kernel still
-# answers for it, so that TCP notices nothing either. Longer than a statement, so that a living server speaks first.
-SILENT_SECONDS = STATEMENT_SECONDS + 30.0
+# How long PostgreSQL may show no progress, unless a warehouse is made with another patience: a load takes no row, a
+# statement does not end. Deleting or adding up the rows of a shard takes seconds for each million.
+PATIENCE_SECONDS = 120.0
+# Shares of the patience, so that a living server speaks before we hang up, and says what it waits for. What holds a
+# lock longer is stuck, or loads the same shard, and the run's retries wait for that. A COPY has no limit as a whole,
+# for it lasts as long as its rows take to be made. The server's own limits are of no use where it is frozen, and its
+# kernel still answers for it, so that TCP notices nothing either: then we hang up when the patience is at its end.
+LOCK_SHARE, STATEMENT_SHARE = 0.75, 0.9
 # A peer whose network went away: found dead after 30 + 3 x 10 s at rest, or 60 s with data on its way.
 _TCP = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,
         "tcp_user_timeout": 60_000}  # fmt: skip
@@ -68,10 +67,14 @@ class AnyWarehouse(audit.Audited, Protocol):
 
 
 class Warehouse:
-    """One database. ``url`` may hold a password: it is shown nowhere, only ``address`` is."""
+    """One database. ``url`` may hold a password: it is shown nowhere, only ``address`` is.
 
-    def __init__(self, url: str) -> None:
+    ``patience`` (seconds): after so long without progress PostgreSQL counts as one that does not answer.
+    """
+
+    def __init__(self, url: str, patience: float = PATIENCE_SECONDS) -> None:
         self._url = _parsed(url)
+        self._patience = patience
 
     @property
     def is_postgres(self) -> bool:
@@ -88,9 +91,9 @@ class Warehouse:
         if self.is_postgres:
             engine = sa.create_engine(
                 self._url.set(drivername="postgresql+psycopg2"),
-                connect_args={"connect_timeout": CONNECT_SECONDS, "cursor_factory": _WatchedCursor, **_TCP},
+                connect_args={"connect_timeout": CONNECT_SECONDS, "cursor_factory": self._cursor_class, **_TCP},
             )
-            sa.event.listen(engine, "connect", _limit)
+            sa.event.listen(engine, "connect", self._limit)
         else:
             if self._file is not None:
                 try:
@@ -102,6 +105,21 @@ class Warehouse:
         with self.reaching():
             _migrate(engine)
         return engine
+
+    @property
+    def _cursor_class(self) -> type["_WatchedCursor"]:
+        return type("_WatchedCursor", (_WatchedCursor,), {"patience": self._patience})
+
+    def _limit(self, connection: Any, _record: Any) -> None:
+        """Give a new connection of psycopg2 the server's limits. SET, for poolers refuse them among the options."""
+        with connection.cursor() as cursor:
+            cursor.execute("; ".join(self._limits("SET")))
+        connection.commit()
+
+    def _limits(self, command: str) -> list[str]:
+        """Statements that limit what follows them; PostgreSQL counts in milliseconds."""
+        shares = {"lock_timeout": LOCK_SHARE, "statement_timeout": STATEMENT_SHARE}
+        return [f"{command} {name} = {int(self._patience * share * 1000)}" for name, share in shares.items()]
 
     @property
     def _file(self) -> Path | None:
@@ -215,9 +233,9 @@ class Warehouse:
         threading.Thread(target=work, name=f"load {key.batch_id}/{key.shard}", daemon=True).start()
         try:
             while not wait([done], timeout=1).done:
-                if counted.idle_seconds() > SILENT_SECONDS:
+                if counted.idle_seconds() > self._patience:
                     raise SinkUnavailableError(f"warehouse {self.address} does not answer (it took no row for"
-                                               f" {SILENT_SECONDS:.0f} s): try again later")  # fmt: skip
+                                               f" {self._patience:g} s): try again later")  # fmt: skip
             done.result()
         finally:
             counted.left = True
@@ -236,19 +254,24 @@ class Warehouse:
         named = (key.tenant, key.batch_id, key.shard)
         try:
             with dbapi.connect(uri.render_as_string(hide_password=False)) as connection, connection.cursor() as cursor:
-                cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
-                cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'")
+                for limit in self._limits("SET LOCAL"):
+                    cursor.execute(limit)
+                counted.moved()
                 # Loads of one shard follow one another: the later one must see the rows of the earlier one to replace
                 # them. The key is that of sgf_load_shard (the migrations), so that a load by REST is excluded, too.
                 cursor.execute("SELECT 1 FROM pg_advisory_xact_lock("
                                "hashtextextended(concat_ws('/', $1::text, $2::text, $3::text), 0))", named)  # fmt: skip
                 cursor.fetchall()
+                counted.moved()
                 cursor.execute("DELETE FROM transactions WHERE tenant = $1 AND batch_id = $2 AND shard = $3", named)
                 cursor.execute("SET LOCAL statement_timeout = 0")
+                counted.moved()
                 cursor.adbc_ingest("transactions", reader, mode="append")
                 counted.check()
                 connection.commit()
         except Error as error:
+            if counted.failed is not None:  # ADBC repeats its words, and takes it for an error of the database
+                raise counted.failed from error
             said = " ".join(str(error).split())
             state = (error.sqlstate or "").strip("\0")
             raise self._failure(said, state, lost=any(word in said for word in _LOST)) from error
@@ -333,15 +356,10 @@ def _parsed(url: str) -> sa.URL:
     return parsed.set(drivername="postgresql")
 
 
-def _limit(connection: Any, _record: Any) -> None:
-    """Give a new connection of psycopg2 the server's limits. SET, for poolers refuse them among the options."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = '{STATEMENT_SECONDS}s'")
-    connection.commit()
-
-
 class _WatchedCursor(psycopg2.extensions.cursor):
-    """Hangs up on a server that says nothing for ``SILENT_SECONDS``."""
+    """Hangs up on a server that says nothing for ``patience`` seconds."""
+
+    patience = PATIENCE_SECONDS
 
     def execute(self, query: Any, vars: Any = None) -> None:
         with self._watched():
@@ -354,7 +372,7 @@ class _WatchedCursor(psycopg2.extensions.cursor):
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        timer = threading.Timer(SILENT_SECONDS, self._hang_up)
+        timer = threading.Timer(self.patience, self._hang_up)
         timer.daemon = True
         timer.start()
         try:
@@ -469,22 +487,31 @@ class _Trail:
 
 
 class _Counted:
-    """Rows on their way into a database: how many, and for how long it has not asked for more."""
+    """Rows on their way into a database: how many, and for how long it has done nothing."""
 
     def __init__(self, source: RowStream) -> None:
         self._source = source
         self._idle_since: float | None = time.monotonic()
         self.rows = 0
         self.left = False  # nobody waits for the load any more
+        self.failed: Exception | None = None  # why there are no more rows
 
     def read(self) -> Iterator[pa.RecordBatch]:
         self._idle_since = None
-        for batch in self._source:
-            self.check()
-            self.rows += batch.num_rows
-            self._idle_since = time.monotonic()
-            yield batch
-            self._idle_since = None
+        try:
+            for batch in self._source:
+                self.check()
+                self.rows += batch.num_rows
+                self.moved()
+                yield batch
+                self._idle_since = None
+        except Exception as error:
+            self.failed = error
+            raise
+        self.moved()
+
+    def moved(self) -> None:
+        """The database has done something."""
         self._idle_since = time.monotonic()
 
     def check(self) -> None:

@@ -148,13 +148,15 @@ def test_another_adapter_changes_the_transactions(built, make_settings, instance
     assert fingerprints[0] != fingerprints[1]
 
 
-def test_building_again_calls_no_model_and_adds_no_manifest(built, instance):
-    """Guards against paying twice for the same cases, and against manifests that differ in nothing."""
+def test_building_again_calls_no_model_and_closing_again_adds_no_manifest(built, instance):
+    """Guards against paying twice for the same cases, rows that change, a rebuild that no manifest shows, and
+    manifests that differ in nothing."""
     settings, lake = built
     before = hashes(lake)
     build(settings, instance, REQUEST)
     assert hashes(lake) == before
-    assert lake.names(batches.dataset_folder(lake, REQUEST) / "_manifests") == ["1.json"]
+    assert run(build_definitions(settings), instance, "close_batch", REQUEST.batch_id).success
+    assert lake.names(batches.dataset_folder(lake, REQUEST) / "_manifests") == ["1.json", "2.json"]
     record = instance.get_latest_materialization_event(dg.AssetKey("fraud_cases"))
     metadata = record.asset_materialization.metadata
     assert metadata["calls"].value == 0

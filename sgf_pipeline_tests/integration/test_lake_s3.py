@@ -158,6 +158,34 @@ def test_create_only_objects_are_never_replaced(make_lake: MakeLake) -> None:
     assert lake.read_bytes(lake.path("requests", "b.json")) == winner.encode()
 
 
+def test_updates_at_once_lose_nothing(make_lake: MakeLake) -> None:
+    """Guards the receipt where there is no lock: of two writers that read the same, the later begins again."""
+    lake = make_lake()
+    path = lake.path("_receipts", "a.json")
+
+    def add(who: int) -> None:
+        for number in range(10):
+            lake.update_json(path, lambda before, name=f"{who}-{number}": {**(before or {}), name: True})
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(add, range(3)))
+    assert sorted(lake.read_json(path)) == [f"{who}-{number}" for who in range(3) for number in range(10)]
+
+
+def test_two_runs_that_write_one_object_at_once_leave_one(seaweed: SeaweedFS, make_lake: MakeLake) -> None:
+    """Guards the same shard built twice at once: one object of the same bytes, and no upload that never ends."""
+    lake = make_lake()
+    path = lake.path("rows.parquet")
+    in_the_middle = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        written = list(
+            pool.map(lambda run: lake.write_rows(path, numbers(LARGE, in_the_middle.wait), owner=run), ("run1", "run2"))
+        )
+    assert {one.sha256 for one in written} == {lake.sha256(path)}
+    assert lake.names(lake.root) == ["rows.parquet"]
+    assert unfinished(seaweed) == []
+
+
 @pytest.mark.parametrize("batches", [1, LARGE])
 def test_a_failing_stream_leaves_nothing_and_keeps_the_old_object(
     seaweed: SeaweedFS, make_lake: MakeLake, batches: int
@@ -357,7 +385,7 @@ class Careless(BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize(
     ("forgotten", "says"),
-    [("x-amz-server-side-encryption", "S3_SSE=AES256"), ("if-none-match", "If-None-Match")],
+    [("x-amz-server-side-encryption", "S3_SSE=AES256"), ("if-none-match", "If-None-Match"), ("if-match", "If-Match")],
 )
 def test_a_store_that_ignores_what_it_is_asked_is_found_out(trusting: SeaweedFS, forgotten: str, says: str) -> None:
     """Guards against a store that takes the header and stores in clear, or overwrites what must only be created."""

@@ -13,6 +13,8 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,21 +28,21 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from sgf_pipeline import batches
 from sgf_pipeline.definitions import build_definitions, lake_of
-from sgf_pipeline.domain.errors import ConfigurationError, SinkError, SinkUnavailableError
+from sgf_pipeline.domain.errors import ConfigurationError, ReconciliationError, SinkError, SinkUnavailableError
 from sgf_pipeline.domain.json_schemas import label_schema, transaction_schema
 from sgf_pipeline.domain.schema import FEATURES, LABELS
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.partitions import shard_key
 from sgf_pipeline.resources import stream as stream_module
 from sgf_pipeline.resources.held import Held, ShardKey
-from sgf_pipeline.resources.stream import Delivered, Stream
+from sgf_pipeline.resources.stream import Delivered, Stream, labels_of
 from sgf_pipeline.settings import Settings, read_settings
 from sgf_pipeline_tests.building import run
 from sgf_pipeline_tests.conftest import small_request
 from sgf_pipeline_tests.integration import front
 from sgf_pipeline_tests.integration.conftest import breaking_off, streamed
 from sgf_pipeline_tests.integration.front import Front
-from sgf_pipeline_tests.integration.services import Noida, free_port, wait_for
+from sgf_pipeline_tests.integration.services import Noida, SeaweedFS, Tansu, free_port, wait_for
 from sgf_pipeline_tests.integration.test_warehouse import expected
 
 
@@ -48,7 +50,7 @@ def delivered(batch: str, sha: str = "a" * 64) -> Delivered:
     return Delivered(ShardKey("default", batch, "phishing"), sha, "EUR")
 
 
-def stream_of(server: Noida | Front, name: str, **security: Any) -> Stream:
+def stream_of(server: Noida | Tansu | Front, name: str, **security: Any) -> Stream:
     return Stream(server.address, f"{name}.transactions", f"{name}.labels", security)
 
 
@@ -92,7 +94,7 @@ def assert_each_once(server: Noida, stream: Stream, table: pa.Table) -> None:
     assert stream.held([delivered("gen_1")]) == {delivered("gen_1").key: expected(table)}
 
 
-def consumed(server: Noida, topic: str) -> list[Any]:
+def consumed(server: Noida | Tansu, topic: str) -> list[Any]:
     """Every record that a careful consumer sees."""
     consumer = KafkaConsumer(bootstrap_servers=server.address, isolation_level="read_committed",
                              auto_offset_reset="earliest", enable_auto_commit=False)  # fmt: skip
@@ -103,6 +105,18 @@ def consumed(server: Noida, topic: str) -> list[Any]:
     while any(consumer.position(one) < end for one, end in ends.items()):
         for found in consumer.poll(timeout_ms=1000).values():
             records += found
+    consumer.close()
+    return records
+
+
+def until_quiet(server: Tansu, topic: str) -> list[Any]:
+    """Every record: once killed, Tansu names ends of partitions that lie before records which it serves."""
+    consumer = KafkaConsumer(bootstrap_servers=server.address, isolation_level="read_committed",
+                             auto_offset_reset="earliest", enable_auto_commit=False)  # fmt: skip
+    consumer.assign([TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)])
+    records: list[Any] = []
+    while found := consumer.poll(timeout_ms=2000):
+        records += [record for part in found.values() for record in part]
     consumer.close()
     return records
 
@@ -232,7 +246,8 @@ def test_a_part_that_is_lost_makes_a_new_attempt(
     # Of other rows under the same progress: what a broker holds that has lost some of them and kept others.
     assert stream.publish(one, streamed(labelled.slice(500)), "run-2") == labelled.num_rows - 500
     assert stream.publish(one, streamed(labelled), "run-3") == labelled.num_rows
-    assert attempts(kafka, stream.topic) == {b"1": labelled.num_rows - 500, b"2": labelled.num_rows}
+    # Of the first attempt only labels are left.
+    assert attempts(kafka, stream.topic) == {b"2": labelled.num_rows - 500, b"3": labelled.num_rows}
     assert stream.publish(one, streamed(labelled), "run-4") == 0
     forgetting(kafka, progress_of=["gen_torn"])  # so that both attempts are read
     assert stream.held([one]) == {one.key: expected(labelled)}
@@ -251,6 +266,61 @@ def test_forgotten_progress_sends_nothing_twice(
     assert stream.held([one, other]) == {each.key: expected(labelled) for each in (one, other)}
     assert stream.publish(one, streamed(labelled), "run-2", published=True) == 0
     assert attempts(kafka, stream.topic) == {b"1": 2 * labelled.num_rows}
+
+
+def headers_of(one: Delivered, attempt: str | None = "1") -> list[tuple[str, bytes]]:
+    """Of a record that claims to be of a shard."""
+    texts = {"tenant": one.key.tenant, "batch": one.key.batch_id, "shard": one.key.shard, "data": one.data_sha}
+    named = texts if attempt is None else {**texts, "attempt": attempt}
+    return [(name, text.encode()) for name, text in named.items()]
+
+
+def put(server: Noida, topic: str, values: Iterable[bytes], headers: list[tuple[str, bytes]]) -> None:
+    """What somebody else writes onto a topic of ours."""
+    producer = KafkaProducer(bootstrap_servers=server.address)
+    sent = [producer.send(topic, key=b"k", value=value, headers=headers) for value in values]
+    producer.flush(30)
+    assert all(future.succeeded() for future in sent)
+    producer.close(5)
+
+
+@pytest.mark.parametrize("change", ["removed", "forged", "duplicated", "no JSON"])
+def test_a_change_of_labels_is_found_and_mended(kafka: Noida, labelled: pa.Table, change: str) -> None:
+    """Guards against a truth that nobody checks: the transactions are whole, their labels are not."""
+    name = change.replace(" ", "_")
+    stream = stream_of(kafka, f"labels_{name}")
+    one = replace(delivered(f"gen_labels_{name}"), labels=labels_of(streamed(labelled)))
+    stream.publish(one, streamed(labelled), "run-1")
+    assert stream.held([one]) == {one.key: expected(labelled)}
+    values = [record.value for record in consumed(kafka, stream.labels_topic)]
+    forged = values[0].replace(json.loads(values[0])["transaction_id"].encode(), b"txn_" + b"0" * 24)
+    if change in ("removed", "forged"):
+        forgetting(kafka, topics=[stream.labels_topic])
+        stream.create_topics()
+        put(kafka, stream.labels_topic, [forged] * (change == "forged") + values[1:], headers_of(one))
+    else:
+        put(kafka, stream.labels_topic, [values[0] if change == "duplicated" else b"{"], headers_of(one))
+    with pytest.raises(ReconciliationError, match=rf"stream holds labels \d+ .*instead of {len(values)} .*export this"):
+        stream.held([one])
+    assert stream.publish(one, streamed(labelled), "run-2", published=True) == labelled.num_rows
+    assert stream.held([one]) == {one.key: expected(labelled)}
+    assert stream.publish(one, streamed(labelled), "run-3", published=True) == 0
+
+
+def test_a_record_without_an_attempt_is_not_ours(kafka: Noida, labelled: pa.Table) -> None:
+    """Guards against a foreign producer on our topic that ends every reconciliation in a KeyError."""
+    stream = stream_of(kafka, "foreign")
+    one = replace(delivered("gen_foreign"), labels=labels_of(streamed(labelled)))
+    stream.publish(one, streamed(labelled), "run-1")
+    record = consumed(kafka, stream.topic)[0].value
+    strange = [headers_of(one, None), headers_of(one, "one"), headers_of(one, ""), [("tenant", b"\xff")], []]
+    for headers in strange:
+        for topic in (stream.topic, stream.labels_topic):
+            put(kafka, topic, [record, b"{"], headers)
+    assert stream.held([one]) == {one.key: expected(labelled)}
+    assert stream.publish(one, streamed(labelled), "run-2") == 0
+    put(kafka, stream.topic, [b"{"], headers_of(one))
+    assert stream.held([one])[one.key].rows == labelled.num_rows + 1
 
 
 def test_a_neighbours_open_transaction_hides_nothing(kafka: Noida, labelled: pa.Table) -> None:
@@ -404,6 +474,55 @@ def test_a_killed_broker_is_gone_on_with_where_its_disk_ends(tmp_path: Path, lab
         assert_each_once(server, stream, labelled)
     finally:
         server.kill()
+
+
+def interrupted(table: pa.Table, moments: list[tuple[int, float]], happens: Callable[[], object]) -> RowStream:
+    """The rows, and something that happens so many seconds after so many of them were read, once at each moment."""
+
+    def read() -> Iterator[pa.RecordBatch]:
+        count = 0
+        for batch in table.to_batches(max_chunksize=100):
+            if moments and count >= moments[0][0]:
+                threading.Timer(moments.pop(0)[1], happens).start()
+            count += batch.num_rows
+            yield batch
+
+    return RowStream(table.schema, read)
+
+
+@pytest.mark.usefixtures("in_haste")
+def test_five_kills_of_a_broker_that_keeps_what_it_took(seaweed: SeaweedFS, labelled: pa.Table) -> None:
+    """Guards against rows lost or doubled for a consumer when the broker dies at kill -9 five times in one export."""
+    server, busy = Tansu(seaweed), threading.Lock()
+    try:
+        stream, one = stream_of(server, "kept"), replace(delivered("gen_1"), labels=labels_of(streamed(labelled)))
+        moments = [(number * 500, number * 0.02) for number in range(1, 6)]
+        deaths: list[int] = []
+
+        def power_cut() -> None:
+            with busy:
+                server.kill()
+                server.start()
+                deaths.append(server.port)
+
+        # What fails is tried again by the step; what the reconciliation finds, by "export this shard again".
+        for attempt in range(12):
+            with suppress(SinkUnavailableError, ReconciliationError):
+                stream.publish(one, interrupted(labelled, moments, power_cut), f"run-{attempt}")
+                if len(deaths) == 5 and stream.held([one]) == {one.key: expected(labelled)}:
+                    break
+        assert len(deaths) == 5
+        records = until_quiet(server, stream.topic)
+        newest = max(int(dict(record.headers)["attempt"]) for record in records)
+        seen = Counter(
+            json.loads(record.value)["transaction_id"]
+            for record in records
+            if int(dict(record.headers)["attempt"]) == newest
+        )
+        assert seen == Counter(labelled.column("transaction_id").to_pylist())
+    finally:
+        with busy:
+            server.kill()
 
 
 def test_a_topic_without_rights_is_refused_at_once(gate: Callable[..., Front], labelled: pa.Table) -> None:

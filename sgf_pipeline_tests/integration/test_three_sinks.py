@@ -7,9 +7,11 @@ import dagster as dg
 import pytest
 
 from sgf_pipeline import batches
+from sgf_pipeline.assets import sinks
 from sgf_pipeline.definitions import build_definitions, lake_of
 from sgf_pipeline.domain.request import GenerationRequest
 from sgf_pipeline.partitions import shard_key
+from sgf_pipeline.resources import stream
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.resources.warehouse import Warehouse
 from sgf_pipeline.settings import Settings
@@ -85,9 +87,14 @@ def test_rows_removed_by_hand_stop_the_manifest_until_the_shard_is_exported_agai
 
 
 def test_a_sink_that_is_down_fails_the_run_and_the_others_keep_what_they_have(
-    settings: Settings, instance: dg.DagsterInstance, make_settings: Callable[..., Settings]
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    make_settings: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Guards against one dead sink that takes the others along, or a shard that cannot be finished afterwards."""
+    monkeypatch.setattr(sinks, "RETRY_PACE", 0.01)
+    monkeypatch.setattr(stream, "CONNECT_SECONDS", 1)
     asked = small_request("gen_no_broker", count=200, scenarios=["card_testing"])
     there = {name: getattr(settings, name) for name in ("sgf_storage_url", "database_url", "kafka_topic")}
     dead = make_settings(**there, kafka_bootstrap_servers=f"127.0.0.1:{free_port()}", kafka_labels_topic="three.labels")
@@ -98,6 +105,8 @@ def test_a_sink_that_is_down_fails_the_run_and_the_others_keep_what_they_have(
     result = run(build_definitions(dead), instance, "build_shard", cell)
     assert not result.success
     assert "does not answer" in failure_text(result)
+    assert len(result.get_failed_step_keys()) == 1
+    assert len([event for event in result.all_events if event.is_step_restarted]) == sinks.RETRIES.max_retries
     assert lake.exists(batches.shard_file(lake, asked, "card_testing"))
     with Warehouse(settings.warehouse_url).reading() as connection:
         rows = connection.exec_driver_sql("SELECT COUNT(*) FROM transactions WHERE batch_id = 'gen_no_broker'").scalar()

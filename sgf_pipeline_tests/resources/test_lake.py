@@ -6,6 +6,8 @@ import resource
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,7 @@ from pyarrow.parquet.encryption import create_decryption_properties
 from sgf_pipeline.domain.errors import ConfigurationError, ConflictError, StorageError, StorageUnavailableError
 from sgf_pipeline.domain.schema import WORD
 from sgf_pipeline.domain.streams import RowStream
+from sgf_pipeline.resources import lake as lake_module
 from sgf_pipeline.resources.lake import ROW_GROUP, LakeResource
 from sgf_pipeline.settings import read_settings
 
@@ -102,6 +105,43 @@ def test_a_killed_writer_leaves_nothing_under_the_final_name_and_is_swept(lake):
     assert killed.returncode == -9
     assert lake.names(lake.root) == [".tmp"]
     lake.sweep("run1")
+    assert lake.names(lake.path(".tmp")) == []
+
+
+def test_two_runs_that_write_one_file_at_once_leave_one_file(lake):
+    """Guards the same shard built twice at once: one file of the same bytes, and nothing beside it."""
+    path = lake.path("rows.parquet")
+    alone = lake.write_rows(lake.path("alone.parquet"), stream(10, 5)).sha256
+    in_the_middle = threading.Barrier(2)
+
+    def halting():
+        first, second = stream(10, 5)
+        yield first
+        in_the_middle.wait(60)
+        yield second
+
+    with ThreadPoolExecutor(2) as pool:
+        written = list(
+            pool.map(lambda run: lake.write_rows(path, RowStream(SCHEMA, halting), owner=run), ("run1", "run2"))
+        )
+    assert {one.sha256 for one in written} == {lake.sha256(path)} == {alone}
+    assert lake.names(lake.root) == [".tmp", "alone.parquet", "rows.parquet"]
+    assert lake.names(lake.path(".tmp")) == []
+
+
+def test_a_lock_that_is_not_given_back_is_said_so(lake, monkeypatch):
+    """Guards against a run that waits for ever for one that hangs, and against a lock that outlives its owner."""
+    path = lake.path("a.json")
+    lake.update_json(path, lambda before: [before])
+    monkeypatch.setattr(lake_module, "UPDATE_SECONDS", 0.1)
+
+    def within(before):
+        with pytest.raises(StorageUnavailableError, match=r"a\.json locked for .* run again"):
+            lake.update_json(path, lambda other: "lost")
+        return [before]
+
+    lake.update_json(path, within)
+    assert lake.read_json(path) == [[None]]
     assert lake.names(lake.path(".tmp")) == []
 
 

@@ -1,0 +1,77 @@
+"""Telling people that a run failed.
+
+Belongs here: what is said, and the ways of saying it. When it is said is the failure sensor's affair. A way of one's
+own is an object with ``notify``: ``build_definitions(notifier=…)``.
+"""
+
+import logging
+import time
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import httpx
+
+ATTEMPTS = 3
+SECONDS = 10.0
+PAUSE_SECONDS = 2.0
+
+_LOG = logging.getLogger("sgf.notifier")
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """What is known of a run that failed. ``error`` is our own sentence where the error was ours."""
+
+    run_id: str
+    job: str
+    batch_id: str | None
+    scenario: str | None
+    step: str | None
+    error: str
+    url: str
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        what = " ".join(filter(None, (self.batch_id, self.scenario))) or self.job
+        return f"{what} failed{f' in {self.step}' if self.step else ''}: {self.error} ({self.url})"
+
+
+class Notifier(Protocol):
+    """Whoever is told."""
+
+    def notify(self, failed: FailedRun) -> None:
+        """Tell people. Never raises because they cannot be reached: that is logged, the failed run stays as it is."""
+
+
+class LogNotifier:
+    """Says it in the log of the process that looks after sensors."""
+
+    def notify(self, failed: FailedRun) -> None:
+        _LOG.error("%s", failed.text)
+
+
+class WebhookNotifier:
+    """Posts JSON to a URL: the fields of ``FailedRun``, and ``text``, which chat programs show.
+
+    The URL of a webhook is a secret: it stands in no message.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def notify(self, failed: FailedRun) -> None:
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(PAUSE_SECONDS)
+            try:
+                answer = httpx.post(self._url, json={**asdict(failed), "text": failed.text}, timeout=SECONDS)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                why = type(error).__name__
+                continue
+            if answer.is_success:
+                return
+            why = f"status {answer.status_code}"
+            if answer.is_client_error and answer.status_code != 429:
+                break  # it would refuse the same again
+        _LOG.error("the webhook of SGF_ALERT_WEBHOOK was not reached (%s): %s", why, failed.text)

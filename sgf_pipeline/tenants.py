@@ -1,0 +1,170 @@
+"""Who gets a batch every night: the file of tenants, and the request of one tenant's night.
+
+Belongs here: the file's fields with their limits, and how date and tenant become a request. Does not belong here:
+when nights are due and what is launched for them (``schedules``).
+
+A night is called by the last day whose transactions it holds: ``nightly_acme_2025_01_30`` is built early on the 31st.
+"""
+
+import hashlib
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from sgf_pipeline.domain.errors import ConfigurationError, InvalidRequestError
+from sgf_pipeline.domain.request import GenerationRequest, Seed, check_tenant, parse_request
+
+MAX_CATCH_UP = 31
+SECOND_LOOKS = (30, 120)  # minutes after ``at``: a storage that was down then may be up again
+# What differs from night to night, or is the tenant's own: no tenant's ``request`` may name it.
+_OURS = ("tenant", "start_date", "end_date", "seed", "population_seed", "population_size", "difficulty")
+
+
+class Difficulty(BaseModel):
+    """How hard fraud is to find, night by night: fraudsters learn."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first: float = Field(default=0.5, ge=0, le=1, description="on the first night")
+    a_night: float = Field(default=0.0, ge=-1, le=1, description="added every night")
+    last: float | None = Field(default=None, ge=0, le=1, description="where the drift ends; 0 or 1 when absent")
+
+    @model_validator(mode="after")
+    def _ends_where_it_drifts_to(self) -> Self:
+        if self.last is not None and (self.last - self.first) * self.a_night < 0:
+            raise ValueError(f"difficulty drifts away from last {self.last}: change the sign of a_night")
+        return self
+
+    def on(self, night: int) -> float:
+        """The difficulty of the night with this number, counted from 0."""
+        low, high = sorted((self.first, float(self.a_night > 0) if self.last is None else self.last))
+        return round(min(max(self.first + self.a_night * night, low), high), 6)
+
+
+class Tenant(BaseModel):
+    """One entry of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenant: Annotated[str, AfterValidator(check_tenant)]
+    first_night: date = Field(description="nothing is built for earlier days, and drift counts from here")
+    at: time = Field(default=time(2), description="local time at which the night's batch is begun, HH:MM")
+    time_zone: str = Field(default="UTC", description="of ``at`` and of the days")
+    days: int = Field(default=1, ge=1, le=366, description="length of each batch's period, its last day included")
+    catch_up_nights: int = Field(default=3, ge=0, le=MAX_CATCH_UP, description="missed nights that are built later")
+    seed: Seed = Field(default=0, description="what the nights' own seeds are derived from")
+    population_seed: Seed = Field(default=0, description="the same customers every night")
+    population_size: int = Field(ge=1, le=5_000_000, description="customers a shard, the same every night")
+    difficulty: Difficulty = Difficulty()
+    request: dict[str, Any] = Field(default_factory=dict, description="count, fraud_ratio, scenarios, currency …")
+    delivery: dict[str, Any] = Field(default_factory=dict, description="save, s3, kafka, max_cost_usd")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_time_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("use an IANA name such as Europe/Paris")
+        return value
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _minutes_are_enough(cls, value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool):  # YAML 1.1 reads 02:30 as 150 minutes
+            raise ValueError('put it in quotes, "HH:MM"')
+        return value
+
+    @field_validator("at")
+    @classmethod
+    def _whole_minute(cls, value: time) -> time:
+        if value.second or value.microsecond or value.tzinfo is not None:
+            raise ValueError("use a whole minute, HH:MM, in the tenant's time zone")
+        return value
+
+    @field_validator("request")
+    @classmethod
+    def _no_field_of_ours(cls, value: dict[str, Any]) -> dict[str, Any]:
+        named = [name for name in _OURS if name in value]
+        if named:
+            raise ValueError(f"{named[0]} belongs beside request, or follows from the night: leave it out")
+        return value
+
+    @property
+    def crons(self) -> list[str]:
+        """When nights are looked after, in the tenant's time zone: at ``at``, and again in case that went wrong."""
+        first = datetime.combine(self.first_night, self.at)
+        moments = [first + timedelta(minutes=later) for later in (0, *SECOND_LOOKS)]
+        return [f"{moment.minute} {moment.hour} * * *" for moment in moments]
+
+    def night_of(self, moment: datetime) -> date:
+        """The newest night that is due at this moment (with a time zone): the last full day before ``at``."""
+        local = moment.astimezone(ZoneInfo(self.time_zone))
+        return local.date() - timedelta(days=1 if local.time() >= self.at else 2)
+
+    def nights_due(self, moment: datetime) -> list[date]:
+        """The newest night and, before it, those that may still be caught up; oldest first."""
+        newest = self.night_of(moment)
+        nights = [newest - timedelta(days=back) for back in range(self.catch_up_nights, -1, -1)]
+        return [night for night in nights if night >= self.first_night]
+
+    def batch_id(self, night: date) -> str:
+        """``nightly_<tenant>_YYYY_MM_DD``."""
+        return f"nightly_{self.tenant}_{night:%Y_%m_%d}"
+
+    def night_request(self, night: date) -> GenerationRequest:
+        """The request of one night. Raises ``InvalidRequestError`` as every door does."""
+        zone = ZoneInfo(self.time_zone)
+        first = datetime.combine(night - timedelta(days=self.days - 1), time(), zone)
+        # A local day has 23 to 25 hours: the next midnight is asked for, not 24 hours later.
+        end = datetime.combine(night + timedelta(days=1), time(), zone).astimezone(UTC) - timedelta(seconds=1)
+        drawn = hashlib.sha256(f"{self.tenant}/{self.seed}/{night.isoformat()}".encode()).digest()
+        content = {
+            **self.request,
+            "tenant": self.tenant,
+            "start_date": first.astimezone(UTC),
+            "end_date": end,
+            "seed": int.from_bytes(drawn[:7], "big"),
+            "population_seed": self.population_seed,
+            "population_size": self.population_size,
+            "difficulty": self.difficulty.on((night - self.first_night).days),
+        }
+        return parse_request(self.batch_id(night), content, {"requested_by": "nightly", **self.delivery})
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenants: tuple[Tenant, ...]
+
+
+def read_tenants(path: Path) -> tuple[Tenant, ...]:
+    """The tenants of a YAML file, in its order.
+
+    Raises ``ConfigurationError`` naming file, tenant, field and remedy; a night's request is tried, too.
+    """
+    where = f"SGF_TENANTS {str(path)!r}"
+    try:
+        tenants = _File.model_validate(yaml.safe_load(path.read_text())).tenants
+    except OSError as error:
+        raise ConfigurationError(f"{where} cannot be read ({error.strerror}): name a file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{where} is no YAML ({' '.join(str(error).split())}): mend it") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigurationError(f"{where}: {field} is not allowed: {first['msg']}") from None
+    except InvalidRequestError as error:  # what the checks of a request say passes through pydantic
+        raise ConfigurationError(f"{where}: {error}") from None
+    for one in tenants:
+        try:
+            one.night_request(one.first_night)
+        except InvalidRequestError as error:
+            raise ConfigurationError(f"{where}: the request of {one.tenant!r}: {error}") from None
+    names = [one.tenant for one in tenants]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ConfigurationError(f"{where}: tenant {twice!r} stands there twice: remove one")
+    return tenants

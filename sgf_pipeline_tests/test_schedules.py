@@ -1,0 +1,106 @@
+"""Nightly schedules, evaluated as the daemon does, on a real instance and a real storage."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
+
+from sgf_pipeline import batches
+from sgf_pipeline.definitions import build_definitions, lake_of
+from sgf_pipeline.domain.errors import ConfigurationError
+from sgf_pipeline.settings import Settings
+from sgf_pipeline_tests.building import build
+from sgf_pipeline_tests.conftest import small_request
+
+SHARDS = ["card_testing", "phishing"]
+FIRST = datetime(2025, 1, 11, 2, tzinfo=UTC)  # the first night, the 10th's, is due
+
+Tick = Callable[[datetime], list[str]]
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings], tmp_path: Path) -> Settings:
+    tenants = tmp_path / "tenants.yaml"
+    tenants.write_text(
+        "tenants: [{tenant: acme, first_night: 2025-01-10, population_size: 50, catch_up_nights: 2,"
+        " request: {count: 100, scenarios: [card_testing, phishing]}, delivery: {save: false}}]"
+    )
+    return make_settings(sgf_tenants=tenants)
+
+
+@pytest.fixture
+def own() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp() as instance:
+        yield instance
+
+
+@pytest.fixture
+def tick(settings: Settings, own: dg.DagsterInstance) -> Tick:
+    """One tick at a moment; the run keys it asks for. Runs are made of them, as the daemon would."""
+    definitions = build_definitions(settings)
+    schedule = definitions.resolve_schedule_def("nightly_acme")
+    job = definitions.resolve_job_def("build_shard")
+
+    def at(moment: datetime) -> list[str]:
+        context = dg.build_schedule_context(
+            instance=own, scheduled_execution_time=moment, resources={"lake": lake_of(settings)},
+            repository_def=definitions.get_repository_def(),
+        )  # fmt: skip
+        with partition_loading_context(dynamic_partitions_store=own):
+            asked: Any = schedule.evaluate_tick(context).run_requests
+        for one in asked:
+            own.create_run_for_job(job, tags=dict(one.tags), status=dg.DagsterRunStatus.NOT_STARTED)
+        return [one.run_key for one in asked]
+
+    return at
+
+
+def test_a_night_is_registered_and_asked_for_once(settings: Settings, own: dg.DagsterInstance, tick: Tick) -> None:
+    """Guards against a night that is built twice, or without its record."""
+    assert tick(FIRST) == [f"nightly_acme_2025_01_10|{name}" for name in SHARDS]
+    assert own.get_dynamic_partitions("batch_id") == ["nightly_acme_2025_01_10"]
+    assert batches.load(lake_of(settings), "nightly_acme_2025_01_10").content.tenant == "acme"
+    tags = own.get_runs()[0].tags
+    assert tags["dagster/partition/batch_id"] == "nightly_acme_2025_01_10"
+    assert tick(FIRST) == []
+    assert tick(FIRST + timedelta(minutes=30)) == []
+
+
+def test_missed_nights_are_caught_up_within_bounds(tick: Tick) -> None:
+    """Guards against nights lost while the daemon was down, and against a flood after a long time."""
+    asked = tick(FIRST + timedelta(days=5))
+    assert sorted({key.partition("|")[0] for key in asked}) == [f"nightly_acme_2025_01_{day}" for day in (13, 14, 15)]
+    assert len(asked) == len(set(asked)) == 6
+
+
+def test_a_night_whose_runs_were_never_launched_is_launched_later(
+    settings: Settings, own: dg.DagsterInstance, tick: Tick
+) -> None:
+    """Guards the moment between registering a night and launching it: a daemon killed there loses nothing."""
+    tick(FIRST)
+    own.delete_run(own.get_runs()[0].run_id)
+    assert len(tick(FIRST + timedelta(days=1))) == 1 + 2
+
+
+def test_a_night_that_somebody_built_is_left_alone(
+    settings: Settings, own: dg.DagsterInstance, tick: Tick
+) -> None:
+    """Guards against building again what the command line built, also after Dagster's own records were lost."""
+    registered = small_request(
+        "nightly_acme_2025_01_10", count=60, scenarios=SHARDS, tenant="acme", delivery={"save": False}
+    )
+    with dg.DagsterInstance.local_temp() as another:
+        build(settings, another, registered)
+    assert tick(FIRST) == []
+    assert batches.load(lake_of(settings), registered.batch_id) == registered
+
+
+def test_without_tenants_there_is_no_schedule(make_settings: Callable[..., Settings], tmp_path: Path) -> None:
+    """Guards the laptop: nothing is built by night unless a file of tenants says so; a missing file is told."""
+    assert not list(build_definitions(make_settings()).schedules or [])
+    with pytest.raises(ConfigurationError, match="SGF_TENANTS"):
+        build_definitions(make_settings(sgf_tenants=tmp_path / "none.yaml"))
