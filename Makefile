@@ -8,7 +8,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install feast run test lint format ui bench train clean
+.PHONY: help install feast run test lint format ui server night bench train clean
 
 help:
 	@echo "make run    build the 50,000-row demonstration batch and say where it lies"
@@ -16,6 +16,8 @@ help:
 	@echo "make lint   ruff, mypy, the import contract"
 	@echo "make feast  the environment of the online feature store, which sgf features needs"
 	@echo "make ui     Dagster's web interface on http://127.0.0.1:3000"
+	@echo "make server the same on PostgreSQL (DAGSTER_POSTGRES_URL), webserver and daemon apart, as a server runs it"
+	@echo "make night  a scripted night: schedule, seven runs, manifest, from a running daemon (about two minutes)"
 	@echo "make bench  how fast a batch reaches the sinks, on real servers of this machine (about five minutes)"
 	@echo "make train  train the bundled model again (about an hour on one core)"
 
@@ -57,6 +59,18 @@ ui: install
 	mkdir -p $(DAGSTER_HOME)
 	cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+
+server: install
+	@test -n "$$DAGSTER_POSTGRES_URL" || \
+		{ echo "set DAGSTER_POSTGRES_URL=postgresql+psycopg2://user:password@host:5432/dagster" >&2; exit 2; }
+	mkdir -p $(DAGSTER_HOME)/server
+	cp k8s/dagster.yaml $(DAGSTER_HOME)/server/dagster.yaml
+	export DAGSTER_HOME=$(DAGSTER_HOME)/server; \
+		$(BIN)/dagster-daemon run --workspace workspace.yaml & trap "kill $$!" EXIT; \
+		$(BIN)/dagster-webserver --workspace workspace.yaml --host 127.0.0.1 --port 3000
+
+night: install
+	$(BIN)/python -m sgf_pipeline_tests.benchmarks.night
 
 bench: install
 	$(BIN)/python -m sgf_pipeline_tests.benchmarks.bench_sinks

@@ -98,8 +98,7 @@ def warehouse_of(settings: Settings) -> AnyWarehouse:
 
 def notifier_of(settings: Settings) -> Notifier:
     """Who is told of failed runs."""
-    url = "" if settings.sgf_alert_webhook is None else settings.sgf_alert_webhook.get_secret_value()
-    return WebhookNotifier(url) if url else LogNotifier()
+    return LogNotifier() if settings.alert_webhook is None else WebhookNotifier(settings.alert_webhook)
 
 
 @dg.definitions

@@ -135,6 +135,14 @@ class Settings(BaseSettings):
         return key
 
     @property
+    def alert_webhook(self) -> str | None:
+        """Where failed runs are told. Raises ``ConfigurationError``, which does not show it, where it is no URL."""
+        url = "" if self.sgf_alert_webhook is None else self.sgf_alert_webhook.get_secret_value()
+        if url and not _is_web_address(url):
+            raise ConfigurationError("SGF_ALERT_WEBHOOK is no web address: use http(s)://host/path")
+        return url or None
+
+    @property
     def kafka_security(self) -> dict[str, Any]:
         """kafka-python's options for TLS and SASL; only those that are set."""
         password = self.kafka_sasl_password
@@ -162,6 +170,9 @@ class Settings(BaseSettings):
             )
         if self.s3_endpoint_url and not self.s3_endpoint_url.startswith(("http://", "https://")):
             raise ConfigurationError(f"S3_ENDPOINT_URL {self.s3_endpoint_url!r} is no address: use http(s)://host:port")
+        if not _is_web_address(self.sgf_dagster_url):
+            raise ConfigurationError(f"SGF_DAGSTER_URL {self.sgf_dagster_url!r} is no address: use http(s)://host:port")
+        _ = self.alert_webhook  # raises where it is none
         _ = self.parquet_key  # raises where it is none
         _ = self.supabase  # raises where only half of it is set
         if self.redis_url is not None and self.redis_url.get_secret_value():
@@ -215,6 +226,14 @@ def redis_server(url: str) -> RedisServer:
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
     )  # fmt: skip
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is none, half an IPv6 address
+        return False
 
 
 def _is_port(text: str) -> bool:

@@ -79,6 +79,19 @@ def test_the_documents_name_every_size_of_the_parquet_key(size, monkeypatch):
         assert "16, 24 or 32" in (ROOT / path).read_text(), path
 
 
+@pytest.mark.parametrize("url", ["hooks.example.org/token", "file:///etc/passwd", "https://", "http://h:abc/token"])
+def test_what_is_no_web_address_is_refused_and_a_webhook_never_shown(url, monkeypatch):
+    """Guards against a notice that reads a file or goes nowhere, and against a webhook's token in an error."""
+    monkeypatch.setenv("SGF_ALERT_WEBHOOK", url)
+    with pytest.raises(ConfigurationError, match="SGF_ALERT_WEBHOOK is no web address") as caught:
+        read_settings()
+    assert url not in str(caught.value)
+    monkeypatch.setenv("SGF_ALERT_WEBHOOK", "")
+    monkeypatch.setenv("SGF_DAGSTER_URL", url)
+    with pytest.raises(ConfigurationError, match="SGF_DAGSTER_URL"):
+        read_settings()
+
+
 def test_nobody_else_reads_the_environment():
     """Guards the promise that settings.py is the only reader of SGF's variables."""
     readers = [

@@ -1,0 +1,197 @@
+"""The sensors, evaluated as the daemon does, on a real instance; the webhook is a real HTTP server."""
+
+import http.server
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
+
+from sgf_pipeline import batches
+from sgf_pipeline.definitions import build_definitions, lake_of
+from sgf_pipeline.partitions import shard_key, shard_tags
+from sgf_pipeline.resources import notifier as notifier_module
+from sgf_pipeline.resources.notifier import FailedRun, LogNotifier, WebhookNotifier
+from sgf_pipeline.sensors import failure_sensor, manifest_sensor
+from sgf_pipeline.settings import Settings
+from sgf_pipeline_tests.building import run
+from sgf_pipeline_tests.conftest import small_request
+
+FAILED = FailedRun("r1", "build_shard", "gen_1", "phishing", "lake_export", "no room", "http://ui/runs/r1")
+
+
+@pytest.fixture
+def own() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp() as instance:
+        yield instance
+
+
+class Sensed:
+    """A batch without sinks' data, and the manifest sensor that looks at it."""
+
+    def __init__(self, settings: Settings, own: dg.DagsterInstance) -> None:
+        self.lake = lake_of(settings)
+        self.definitions = build_definitions(settings)
+        self.own = own
+        self.cursor: str | None = None
+        self.batch = batches.register(self.lake, small_request("gen_sensed"))
+        own.add_dynamic_partitions("batch_id", [self.batch.batch_id])
+
+    def export(self, run_id: str = "r") -> None:
+        for scenario in self.batch.content.scenarios:
+            for sink in batches.SINKS:
+                state = {"state": "skipped", "why": "not wanted", "run": run_id}
+                batches.add_to_receipt(self.lake, self.batch, scenario, "d1", sink, state, {})
+
+    def begin(self, scenario: str) -> dg.DagsterRun:
+        """A run of one shard, under way."""
+        return self.own.create_run_for_job(
+            self.definitions.resolve_job_def("build_shard"),
+            tags=shard_tags(self.batch.batch_id, scenario),
+            status=dg.DagsterRunStatus.STARTED,
+        )
+
+    def succeed(self, begun: dg.DagsterRun) -> None:
+        event = dg.DagsterEvent(dg.DagsterEventType.PIPELINE_SUCCESS.value, begun.job_name)
+        self.own.report_dagster_event(event, run_id=begun.run_id)
+
+    def tick(self) -> list[str]:
+        """One tick of the sensor, with the cursor that the last one left; the batches whose manifest it asks for."""
+        context = dg.build_sensor_context(
+            instance=self.own,
+            cursor=self.cursor,
+            resources={"lake": self.lake},
+            repository_def=self.definitions.get_repository_def(),
+        )
+        with partition_loading_context(dynamic_partitions_store=self.own):
+            data = manifest_sensor.evaluate_tick(context)
+        self.cursor = data.cursor
+        return [str(one.partition_key) for one in data.run_requests]
+
+
+@pytest.fixture
+def sensed(make_settings: Callable[..., Settings], own: dg.DagsterInstance) -> Sensed:
+    return Sensed(make_settings(), own)
+
+
+def test_a_manifest_waits_for_shards_that_are_being_built(sensed: Sensed) -> None:
+    """Guards against a manifest of a half rebuilt batch, and against one that never comes."""
+    sensed.export()
+    one, other = (sensed.begin(name) for name in sensed.batch.content.scenarios)
+    assert sensed.tick() == []
+    sensed.succeed(one)
+    assert sensed.tick() == []
+    sensed.succeed(other)
+    assert sensed.tick() == [sensed.batch.batch_id]
+
+
+def test_a_failed_rebuild_gives_no_manifest_until_it_is_mended(sensed: Sensed) -> None:
+    """Guards against a manifest of receipts of which a failed run has changed half."""
+    sensed.export()
+    failed = sensed.begin("card_testing")
+    sensed.own.report_run_failed(failed)
+    assert sensed.tick() == []
+    sensed.succeed(sensed.begin("card_testing"))
+    assert sensed.tick() == [sensed.batch.batch_id]
+
+
+def test_a_tick_looks_only_at_batches_whose_runs_changed(sensed: Sensed) -> None:
+    """Guards against a sensor that reads the whole storage every five seconds."""
+    assert sensed.tick() == []  # the first tick looks at all
+    assert sensed.cursor is not None
+    sensed.cursor = json.dumps({**json.loads(sensed.cursor), "seen": 4_000_000_000})
+    sensed.export()
+    assert sensed.tick() == []  # receipts without a run: somebody else's instance built and closes it
+    sensed.succeed(sensed.begin("card_testing"))
+    assert sensed.tick() == [sensed.batch.batch_id]
+
+
+class Webhook:
+    """A real HTTP server that answers with ``statuses`` in turn, the last one for ever."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        answers = list(statuses)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(handler) -> None:  # noqa: N802, N805 (the library's name; self is the server's)
+                self.bodies.append(json.loads(handler.rfile.read(int(handler.headers["content-length"]))))
+                handler.send_response(answers.pop(0) if len(answers) > 1 else answers[0])
+                handler.end_headers()
+
+            def log_message(handler, *_: Any) -> None:  # noqa: N805
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/secret-path"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("statuses", "posts", "told"), [((200,), 1, True), ((503, 204), 2, True), ((503,), 3, False), ((404,), 1, False)]
+)
+def test_a_webhook_is_tried_within_bounds(
+    statuses: tuple[int, ...],
+    posts: int,
+    told: bool,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Guards against a notice lost to one bad answer, a sensor that hangs on a dead one, and a URL in the log."""
+    monkeypatch.setattr(notifier_module, "PAUSE_SECONDS", 0.0)
+    hook = Webhook(*statuses)
+    with caplog.at_level(logging.DEBUG):
+        WebhookNotifier(hook.url).notify(FAILED)
+    hook.close()
+    assert len(hook.bodies) == posts
+    assert hook.bodies[0]["text"] == "gen_1 phishing failed in lake_export: no room (http://ui/runs/r1)"
+    assert hook.bodies[0]["scenario"] == "phishing"
+    assert ("no room" in caplog.text) != told
+    assert "secret-path" not in caplog.text
+
+
+def test_nobody_listening_is_logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guards against a notice that vanishes because the webhook's host is gone."""
+    monkeypatch.setattr(notifier_module, "PAUSE_SECONDS", 0.0)
+    hook = Webhook(200)
+    hook.close()
+    WebhookNotifier(hook.url).notify(FAILED)
+    assert caplog.text.count("was not reached") == 1
+    LogNotifier().notify(FAILED)
+    assert "gen_1 phishing failed in lake_export: no room (http://ui/runs/r1)" in caplog.text
+
+
+def test_a_failed_run_is_told_in_our_own_sentence(
+    make_settings: Callable[..., Settings], own: dg.DagsterInstance
+) -> None:
+    """Guards against a notice that names no batch, no step, or shows a stack of paths."""
+    definitions = build_definitions(make_settings())
+    own.add_dynamic_partitions("batch_id", ["never_registered"])
+    failed = run(definitions, own, "build_shard", shard_key("never_registered", "phishing"))
+    told: list[FailedRun] = []
+
+    class Kept:
+        def notify(self, failed: FailedRun) -> None:
+            told.append(failed)
+
+    event = next(one for one in failed.all_events if one.event_type == dg.DagsterEventType.PIPELINE_FAILURE)
+    context = dg.build_run_status_sensor_context(
+        "failure_sensor",
+        event,
+        own,
+        failed.dagster_run,
+        resources={"notifier": Kept(), "dagster_url": "http://ui/"},
+    ).for_run_failure()
+    failure_sensor(context)
+    (notice,) = told
+    assert (notice.batch_id, notice.scenario, notice.step) == ("never_registered", "phishing", "fraud_cases")
+    assert notice.error.startswith("batch_id 'never_registered' is not registered")
+    assert notice.url == f"http://ui/runs/{failed.run_id}"
