@@ -6,6 +6,7 @@ documents themselves (``graphql_documents``).
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,6 +20,8 @@ from sgf_pipeline.domain.errors import ConfigurationError, PermanentError, Trans
 LOCATION = "sgf_pipeline"
 REPOSITORY = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
 TIMEOUT_SECONDS = 60.0  # a busy webserver answers late; launching seven runs takes it a second
+CANCEL_ATTEMPTS = 20
+CANCEL_PAUSE_SECONDS = 0.5
 
 
 class OrchestratorError(PermanentError):
@@ -36,8 +39,6 @@ class ServerHealth:
     version: str
     daemons_down: tuple[str, ...]
     """Daemons without a heartbeat: while the queue's or the backfills' is down, what is launched waits."""
-    storage_url: str | None
-    """Where its runs look for requests and put datasets: to be the caller's own storage."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class DagsterClient:
 
     def check(self) -> ServerHealth:
         """Raise unless the server answers and our code location is loaded; say which daemons are down."""
-        data = self.ask(documents.SERVER, location=LOCATION, lake={**REPOSITORY, "resourceName": "lake"})
+        data = self.ask(documents.SERVER, location=LOCATION)
         entry = data["workspaceLocationEntryOrError"]
         if entry is None:
             raise OrchestratorError(
@@ -165,8 +166,17 @@ class DagsterClient:
         return ServerHealth(
             data["version"],
             tuple(sorted(one["daemonType"] for one in daemons if one["required"] and not one["healthy"])),
-            _storage_url(data["topLevelResourceDetailsOrError"]),
         )
+
+    def storage_url(self) -> str | None:
+        """Where its runs look for requests and put datasets, to be the caller's own storage; None where it is no URL.
+
+        For a server that ``check`` found in order.
+        """
+        answer = self.ask(documents.STORAGE, lake={**REPOSITORY, "resourceName": "lake"})
+        lake = self._results(answer["topLevelResourceDetailsOrError"], "ResourceDetails", "the storage's address")
+        values = {one["key"]: one["value"] for one in lake["configuredValues"]}
+        return str(json.loads(values["url"])) if "url" in values else None
 
     def add_batch(self, batch_id: str) -> None:
         """Make the batch a partition. One that is known already is fine. The caller has checked the id."""
@@ -175,15 +185,9 @@ class DagsterClient:
         if result["__typename"] not in ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"):
             raise _refusal(self, "a new batch", result)
 
-    def batch_ids(self, limit: int, before: str | None = None) -> list[str]:
-        """The batches that Dagster knows, newest first; those older than ``before``, where it is given."""
-        answer = self.ask(
-            documents.BATCH_IDS,
-            repository=REPOSITORY,
-            partitionSet="register_batch_partition_set",
-            limit=limit,
-            before=before,
-        )
+    def batch_ids(self) -> list[str]:
+        """The batches that Dagster knows, newest first."""
+        answer = self.ask(documents.BATCH_IDS, repository=REPOSITORY, partitionSet="register_batch_partition_set")
         partitions = self._results(answer["partitionSetOrError"], "PartitionSet", "the list of batches")
         found = self._results(partitions["partitionsOrError"], "Partitions", "the list of batches")
         return [one["name"] for one in reversed(found["results"])]
@@ -263,15 +267,34 @@ class DagsterClient:
         return {one["runId"]: _failure(one["eventConnection"]["events"]) for one in found}
 
     def cancel_runs(self, run_ids: Sequence[str]) -> dict[str, str]:
-        """End runs, queued or at work. Returns those that could not be ended, with Dagster's reason."""
+        """End runs, queued or at work. Returns those that could not be ended, with Dagster's reason.
+
+        A run that is on its way into the queue is waited for, some seconds at most. One whose process is just starting
+        cannot be asked to end either: it is marked as cancelled, which its process looks at before it begins.
+        """
+        refused = self._cancel(run_ids, "SAFE_TERMINATE")
+        for _ in range(CANCEL_ATTEMPTS):
+            unborn = [run_id for run_id, (status, _) in refused.items() if status == "NOT_STARTED"]
+            if not unborn:
+                break
+            time.sleep(CANCEL_PAUSE_SECONDS)
+            refused = {run_id: why for run_id, why in refused.items() if run_id not in unborn}
+            refused |= self._cancel(unborn, "SAFE_TERMINATE")
+        starting = [run_id for run_id, (status, _) in refused.items() if status == "STARTING"]
+        refused = {run_id: why for run_id, why in refused.items() if run_id not in starting}
+        refused |= self._cancel(starting, "MARK_AS_CANCELED_IMMEDIATELY")
+        return {run_id: message for run_id, (_, message) in refused.items()}
+
+    def _cancel(self, run_ids: Sequence[str], policy: str) -> dict[str, tuple[str, str]]:
+        """Status and reason of the runs that were refused."""
         if not run_ids:
             return {}
-        answer = self.ask(documents.CANCEL_RUNS, runIds=list(run_ids))
+        answer = self.ask(documents.CANCEL_RUNS, runIds=list(run_ids), policy=policy)
         results = self._results(answer["terminateRuns"], "TerminateRunsResult", "the cancellation")
         refused = {}
         for one in results["terminateRunResults"]:
             if one["__typename"] == "TerminateRunFailure":
-                refused[one["run"]["runId"]] = _plain(one["message"])
+                refused[one["run"]["runId"]] = (one["run"]["status"], _plain(one["message"]))
             elif one["__typename"] != "TerminateRunSuccess":
                 raise _refusal(self, "the cancellation", one)
         return refused
@@ -295,11 +318,6 @@ class DagsterClient:
         if result["__typename"] != wanted:
             raise _refusal(self, what, result)
         return result
-
-
-def _storage_url(lake: Mapping[str, Any]) -> str | None:
-    values = {one["key"]: one["value"] for one in lake.get("configuredValues", ())}
-    return str(json.loads(values["url"])) if "url" in values else None
 
 
 def _refusal(dagster: DagsterClient, what: str, result: Mapping[str, Any]) -> OrchestratorError:

@@ -43,6 +43,7 @@ class ShardState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    CANCELLING = "cancelling"
     CANCELLED = "cancelled"
 
 
@@ -52,7 +53,7 @@ class BatchState(StrEnum):
     COMPLETE = "complete"
     """The newest manifest is about the shards as they are."""
     RUNNING = "running"
-    """A shard is queued or at work, or a backfill is about to queue one."""
+    """A shard is queued, at work or being cancelled, or a backfill is about to queue one."""
     CLOSING = "closing"
     """Every shard is done, and the manifest is due."""
     FAILED = "failed"
@@ -268,18 +269,19 @@ def recent_batches(
     """The batches that Dagster knows, newest first: at most ``limit``, of one tenant where it is given.
 
     ``before`` is the last batch of the page before. Keys that were typed by hand and never registered are left out.
+    Raises ``UnknownBatchError`` for a ``before`` that Dagster does not know, and what ``DagsterClient`` raises.
     """
-    found: list[GenerationRequest] = []
+    known = dagster.batch_ids()
     if before is not None:
-        check_batch_id(before)
-    while len(found) < limit:
-        page = dagster.batch_ids(max(limit, ASKED_AT_ONCE), before)
+        if check_batch_id(before) not in known:
+            raise UnknownBatchError(f"batch_id {before!r} is not known to Dagster: leave it out for the newest batches")
+        known = known[known.index(before) + 1 :]
+    found: list[GenerationRequest] = []
+    while known and len(found) < limit:
+        page, known = known[:limit], known[limit:]
         with ThreadPoolExecutor(LAKE_READERS) as readers:
-            requests = readers.map(lambda batch_id: _registered(lake, batch_id), page)
+            requests = readers.map(_registered, repeat(lake), page)
             found += [one for one in requests if one is not None and tenant in (None, one.content.tenant)]
-        if len(page) < max(limit, ASKED_AT_ONCE):
-            break
-        before = page[-1]
     return _with_details(dagster, _statuses(lake, dagster, found[:limit]))
 
 
@@ -368,7 +370,7 @@ def _status(
     states = {shard.state for shard in shards}
     closing = closing_runs[0] if closing_runs else None
     built = max((run.ended or run.created for run in shard_runs), default=0.0)
-    if states & {ShardState.QUEUED, ShardState.RUNNING}:
+    if states & {ShardState.QUEUED, ShardState.RUNNING, ShardState.CANCELLING}:
         state = BatchState.RUNNING
     elif ShardState.FAILED in states:
         state = BatchState.FAILED
@@ -405,7 +407,9 @@ def _shard(
     chosen = next((run for run in runs if run.status in _RUNNING), None)
     chosen = chosen or next((run for run in runs if run.status in _QUEUED), None) or (runs[0] if runs else None)
     state = ShardState.MISSING if receipt is None else ShardState.DONE
-    if chosen is not None and chosen.status in _RUNNING:
+    if chosen is not None and chosen.status == "CANCELING":
+        state = ShardState.CANCELLING
+    elif chosen is not None and chosen.status in _RUNNING:
         state = ShardState.RUNNING
     elif (chosen is not None and chosen.status in _QUEUED) or _is_announced(key, runs, active):
         state = ShardState.QUEUED

@@ -19,7 +19,7 @@ from sgf_pipeline.domain.request import GenerationRequest, canonical_json
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.resources import audit
 from sgf_pipeline.resources.feature_store import features_file
-from sgf_pipeline.resources.held import ShardKey, Totals
+from sgf_pipeline.resources.held import Held, ShardKey, Totals
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.resources.stream import Delivered, Stream
 from sgf_pipeline.resources.warehouse import AnyWarehouse
@@ -153,7 +153,13 @@ def _in_stream(sinks: _Sinks, request: GenerationRequest, found: Receipts) -> Fi
             " set it as it was, so that the stream can be read back"
         )
     wanted = {
-        name: Delivered(_key(request, name), receipt["data_sha"], request.content.currency)
+        name: Delivered(
+            _key(request, name),
+            receipt["data_sha"],
+            request.content.currency,
+            # receipts from before labels were read back have none
+            Held(**labels) if (labels := receipt["sinks"]["stream"].get("labels")) else None,
+        )
         for name, receipt in found.items()
     }
     held = sinks.stream.held(wanted.values())

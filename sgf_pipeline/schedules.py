@@ -15,6 +15,7 @@ from sgf_pipeline.domain.request import GenerationRequest
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.jobs import build_shard
 from sgf_pipeline.partitions import shard_key
+from sgf_pipeline.pools import prepare_pools
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.tenants import Tenant
 
@@ -31,13 +32,14 @@ def _nightly(tenant: Tenant) -> dg.ScheduleDefinition:
         cron_schedule=tenant.crons,
         execution_timezone=tenant.time_zone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-            description=(
+        description=(
             f"Registers the night's batch of tenant {tenant.tenant} at {tenant.at:%H:%M} ({tenant.time_zone}) and asks"
             f" for a run a requested scenario; for the {tenant.catch_up_nights} nights before it, too, where they lack."
             " Later ticks find nothing to do, unless the first one failed."
         ),
     )
     def nightly(context: dg.ScheduleEvaluationContext, lake: LakeResource) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        prepare_pools(context.instance)
         asked = False
         for night in tenant.nights_due(context.scheduled_execution_time):
             request = _registered(lake, tenant, night)

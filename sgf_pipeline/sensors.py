@@ -12,6 +12,7 @@ import dagster as dg
 from sgf_pipeline import batches
 from sgf_pipeline.domain.errors import SgfError, TransientError, UnknownBatchError
 from sgf_pipeline.jobs import close_batch
+from sgf_pipeline.pools import prepare_pools
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.resources.notifier import FailedRun, Notifier
 
@@ -35,6 +36,8 @@ def manifest_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> 
     costs the same with ten batches as with a thousand.
     """
     began = datetime.now(UTC)
+    if context.cursor is None:  # a new instance: this tick comes before the first run
+        prepare_pools(context.instance)
     known = set(context.instance.get_dynamic_partitions("batch_id"))
     candidates, again = _changed(context, known), []
     requests = []
@@ -117,4 +120,6 @@ def _first_failure(context: dg.RunFailureSensorContext) -> tuple[str | None, str
             return event.step_key, data.user_failure_data.description
         error = (data.error.cause or data.error) if data.error else None
         return event.step_key, " ".join(error.message.split()) if error else "no message"
-    return None, context.failure_event.message or "no message"
+    broken = context.failure_event.job_failure_data.error
+    said = (broken.cause or broken).message if broken else context.failure_event.message
+    return None, " ".join((said or "no message").split())

@@ -86,9 +86,7 @@ def test_a_night_whose_runs_were_never_launched_is_launched_later(
     assert len(tick(FIRST + timedelta(days=1))) == 1 + 2
 
 
-def test_a_night_that_somebody_built_is_left_alone(
-    settings: Settings, own: dg.DagsterInstance, tick: Tick
-) -> None:
+def test_a_night_that_somebody_built_is_left_alone(settings: Settings, own: dg.DagsterInstance, tick: Tick) -> None:
     """Guards against building again what the command line built, also after Dagster's own records were lost."""
     registered = small_request(
         "nightly_acme_2025_01_10", count=60, scenarios=SHARDS, tenant="acme", delivery={"save": False}

@@ -118,7 +118,7 @@ class Webhook:
         answers = list(statuses)
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(handler) -> None:  # noqa: N802, N805 (the library's name; self is the server's)
+            def do_POST(handler) -> None:  # noqa: N805 (the library's name; self is the server's)
                 self.bodies.append(json.loads(handler.rfile.read(int(handler.headers["content-length"]))))
                 handler.send_response(answers.pop(0) if len(answers) > 1 else answers[0])
                 handler.end_headers()

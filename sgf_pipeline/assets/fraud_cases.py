@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from sgf_pipeline import pools
 from sgf_pipeline.assets.generation_request import generation_request
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
 from sgf_pipeline.assets.sinks import RETRIES
@@ -22,7 +23,7 @@ from sgf_pipeline.simulation import cases_needed
     deps=[dg.AssetDep(generation_request, partition_mapping=BATCH_TO_SHARDS)],
     io_manager_key="stage_files",
     code_version=f"prompt-{PROMPT_VERSION}",  # with the model's version behind it: ``definitions``
-    pool="model",
+    pool=pools.MODEL,
     retry_policy=RETRIES,
     kinds={"llm", "parquet"},
     owners=["team:fraud-data"],

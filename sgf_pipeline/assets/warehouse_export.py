@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from sgf_pipeline import pools
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
 from sgf_pipeline.assets.sinks import RETRIES, note
 from sgf_pipeline.domain.streams import RowStream
@@ -18,7 +19,7 @@ from sgf_pipeline.resources.warehouse import AnyWarehouse
     partitions_def=shards,
     output_required=False,
     code_version="1",
-    pool="database",
+    pool=pools.DATABASE,
     retry_policy=RETRIES,
     kinds={"postgres", "sqlite"},
     owners=["team:fraud-data"],

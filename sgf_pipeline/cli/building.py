@@ -27,6 +27,7 @@ from sgf_pipeline.domain.errors import OUTCOMES, ConfigurationError, SgfError
 from sgf_pipeline.domain.request import GenerationRequest, parse_request
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.partitions import shard_key
+from sgf_pipeline.pools import prepare_pools
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.settings import Settings, read_settings
 
@@ -111,6 +112,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
             f"DAGSTER_HOME {str(home)!r} holds a dagster.yaml that cannot be used ({_first_line(error)}): mend it"
         ) from error
     with instance:
+        prepare_pools(instance)
         _close_stale_runs(instance, lake_of(settings))
         yield instance
 

@@ -14,7 +14,7 @@ import typer
 
 from sgf_pipeline import batches, launch
 from sgf_pipeline.cli import statuses
-from sgf_pipeline.dagster_client import DagsterClient, OrchestratorError, ServerHealth
+from sgf_pipeline.dagster_client import DagsterClient, OrchestratorError
 from sgf_pipeline.definitions import lake_of
 from sgf_pipeline.domain.errors import InvalidRequestError, SgfError, UnknownBatchError
 from sgf_pipeline.domain.request import GenerationRequest, check_tenant, parse_request
@@ -48,7 +48,7 @@ def launch_batch(
         batches.check_buildable(asked)
         lake.check_writable()
     with DagsterClient(settings.sgf_dagster_url) as dagster:
-        _warn(dagster.check(), lake)
+        _warn(dagster, lake)
         if content is not None:
             request = (
                 batches.register_new(lake, content, delivery, datetime.now(UTC))
@@ -66,7 +66,7 @@ def launch_batch(
         ended = _wait(lake, dagster, [request.batch_id], as_json=as_json)
         if as_json:
             typer.echo(json.dumps(_ended_json(ended[0], launched, began)))
-        _raise_where_failed(ended)
+        raise_where_failed(ended)
 
 
 def backfill(
@@ -93,13 +93,14 @@ def backfill(
     if not chosen:
         raise InvalidRequestError("no batch was named: name some, or give --tenant and --nights")
     with DagsterClient(settings.sgf_dagster_url) as dagster:
-        _warn(dagster.check(), lake)
+        _warn(dagster, lake)
         asked = launch.backfill(lake, dagster, chosen, listed(scenarios or ""), requested_by=requested_by)
         named = list(dict.fromkeys(batch_id for batch_id, _ in asked.cells))
         for batch_id, name in asked.not_requested:
             typer.echo(f"passed over: {batch_id} does not ask for {name}", err=True)
         if not as_json:
-            typer.echo(f"backfill {asked.backfill_id}: {len(asked.cells)} shards of {len(named)} batches,"
+            typer.echo(f"backfill {asked.backfill_id}: {_counted(len(asked.cells), 'shard')} of"
+                       f" {len(named)} {'batch' if len(named) == 1 else 'batches'},"
                        f" begun within half a minute: {dagster.url}/runs/b/{asked.backfill_id}")  # fmt: skip
         result: dict[str, Any] = {
             "backfill_id": asked.backfill_id,
@@ -114,7 +115,7 @@ def backfill(
             typer.echo(json.dumps(result))
         if wait:
             dagster.check_backfill(asked.backfill_id)
-            _raise_where_failed(ended)
+            raise_where_failed(ended)
 
 
 def cancel(batch_id: str, *, as_json: bool, storage_url: str | None) -> None:
@@ -128,7 +129,8 @@ def cancel(batch_id: str, *, as_json: bool, storage_url: str | None) -> None:
                 "shared_backfills": list(ended.shared_backfill_ids), "refused": dict(ended.refused),
             }))  # fmt: skip
         elif ended.run_ids or ended.backfill_ids:
-            typer.echo(f"batch {batch_id}: {len(ended.run_ids)} runs and {len(ended.backfill_ids)} backfills cancelled;"
+            what = [_counted(len(ended.run_ids), "run"), _counted(len(ended.backfill_ids), "backfill")]
+            typer.echo(f"batch {batch_id}: {' and '.join(filter(None, what))} cancelled;"
                        f" sgf launch --batch-id {batch_id} goes on")  # fmt: skip
         elif not ended.refused:
             typer.echo(f"batch {batch_id}: nothing is queued or running")
@@ -139,14 +141,15 @@ def cancel(batch_id: str, *, as_json: bool, storage_url: str | None) -> None:
             raise OrchestratorError(f"run {run_id} could not be cancelled ({why}): see {dagster.run_url(run_id)}")
 
 
-def _warn(health: ServerHealth, lake: LakeResource) -> None:
-    """Say on stderr what lets a launch wait for ever, or fail."""
-    if health.daemons_down:
+def _warn(dagster: DagsterClient, lake: LakeResource) -> None:
+    """Raise unless Dagster is there; say on stderr what lets a launch wait for ever, or fail."""
+    if dagster.check().daemons_down:
         typer.echo("Dagster's daemon is not running: what is launched waits until it is started"
                    " (dagster-daemon run)", err=True)  # fmt: skip
-    if health.storage_url is not None and health.storage_url != lake.url:
-        typer.echo(f"Dagster's storage is {health.storage_url}, this command's is {lake.url}: set SGF_STORAGE_URL to"
-                   " the same, unless these are two names of one place", err=True)  # fmt: skip
+    there = dagster.storage_url()
+    if there not in (None, lake.url):
+        typer.echo(f"Dagster's storage is {there}, this command's is {lake.url}: set SGF_STORAGE_URL to the same,"
+                   " unless these are two names of one place", err=True)  # fmt: skip
 
 
 def _nights_of(lake: LakeResource, tenant: str, nights: str) -> list[str]:
@@ -188,7 +191,7 @@ def _wait(lake: LakeResource, dagster: DagsterClient, batch_ids: Sequence[str], 
     )
 
 
-def _raise_where_failed(ended: Sequence[BatchStatus]) -> None:
+def raise_where_failed(ended: Sequence[BatchStatus]) -> None:
     """Leave with the first failed shard's own sentence, and the exit code of its kind of error."""
     for one in ended:
         failure = one.first_failure
@@ -210,6 +213,11 @@ def _error_class(name: str | None) -> type[SgfError]:
     return SgfError
 
 
+def _counted(number: int, word: str) -> str:
+    """``3 runs``, ``1 run``, and nothing for none."""
+    return f"{number} {word}{'' if number == 1 else 's'}" if number else ""
+
+
 def _tell_launched(launched: launch.Launched, dagster: DagsterClient, wait: bool) -> None:
     if wait and launched.runs:
         return  # the table follows
@@ -221,7 +229,7 @@ def _tell_launched(launched: launch.Launched, dagster: DagsterClient, wait: bool
         typer.echo(f"  the manifest       launched: {dagster.run_url(launched.closing_run_id)}")
     elif not launched.runs:
         typer.echo("nothing to launch (--again builds every shard again)")
-    if not wait:
+    else:
         typer.echo(f"see it: sgf status {launched.batch_id} --watch")
 
 

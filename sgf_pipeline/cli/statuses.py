@@ -19,14 +19,14 @@ from sgf_pipeline.launch import BatchState, BatchStatus, ShardState, ShardStatus
 from sgf_pipeline.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 LOOK_EVERY_SECONDS = 1.0
 SILENCE_SECONDS = 60.0  # a webserver that is started again takes half of that
 INTERRUPTED = 130
 COLOURS = {
     "complete": "green", "done": "green", "running": "cyan", "closing": "cyan", "queued": "blue", "failed": "red",
-    "incomplete": "yellow", "missing": "yellow", "cancelled": "yellow",
+    "incomplete": "yellow", "missing": "yellow", "cancelling": "yellow", "cancelled": "yellow",
 }  # fmt: skip
 SHARD_COLUMNS = ("shard", "state", "rows", "fraudulent", "now")
 BATCH_COLUMNS = ("batch", "tenant", "state", "shards", "rows", "fraudulent", "manifest")
@@ -184,34 +184,38 @@ def _json(found: Sequence[BatchStatus], dagster: DagsterClient, detailed: bool) 
     return json.dumps({"batches": [batch_json(one, dagster) for one in found]})
 
 
-def _table(found: Sequence[BatchStatus], dagster: DagsterClient, detailed: bool) -> "Table":
+def _table(found: Sequence[BatchStatus], dagster: DagsterClient, detailed: bool) -> "Group":
     from rich import box
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    columns = SHARD_COLUMNS if detailed else BATCH_COLUMNS
-    table = Table(box=box.SIMPLE, title_justify="left", caption_justify="left", pad_edge=False)
-    if detailed:
-        table.title = Text(_headline(found[0]), style=f"bold {COLOURS[found[0].state]}")
-        table.caption = Text("\n".join(_closing_lines(found[0], dagster)))
-    for name in columns:
-        table.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=name != "now", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in SHARD_COLUMNS if detailed else BATCH_COLUMNS:
+        is_long = name in ("now", "shards")
+        table.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=not is_long, overflow="fold")
     for cells in _rows(found, detailed):
         table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in cells))
-    return table
+    if not detailed:
+        return Group(table)
+    one = found[0]
+    return Group(
+        Text(_headline(one), style=f"bold {COLOURS[one.state]}"), table, *map(Text, _closing_lines(one, dagster))
+    )
 
 
 def _lines(found: Sequence[BatchStatus], dagster: DagsterClient, detailed: bool) -> list[str]:
     if detailed:
         rows = [
-            f"  {shard:<18} {state:<9} {rows:>11} rows {fraudulent:>9} fraudulent  {now}".rstrip()
+            f"  {shard:<18} {state:<10} {f'{rows} rows, {fraudulent} fraudulent' if rows else now}".rstrip()
+            + (f" ({now})" if rows and now else "")
             for shard, state, rows, fraudulent, now in _rows(found, detailed)
         ]
         return [_headline(found[0]), *rows, *_closing_lines(found[0], dagster)]
     width = max((len(one.batch_id) for one in found), default=0)
     return [
         f"{batch:<{width}}  {tenant:<10} {state:<10} {rows:>13} rows {fraudulent:>11} fraudulent"
-        f"  manifest {manifest:<3} {shards}"
+        f"  {f'manifest {manifest}' if manifest else 'no manifest':<12} {shards}"
         for batch, tenant, state, shards, rows, fraudulent, manifest in _rows(found, detailed)
     ]
 
@@ -273,4 +277,4 @@ def _now(shard: ShardStatus) -> str:
 
 
 def _number(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
+    return "" if value is None else f"{value:,}"

@@ -3,9 +3,9 @@
 ``python -m sgf_pipeline_tests.benchmarks.night [--rows 50000] [--postgres] [--folder DIR]``
 
 Makes an instance and a storage of its own, with one tenant whose night is due at the next full minute, starts
-``dagster-daemon`` on it and only watches. The last line is JSON: shards, rows, the manifest's address, the seconds from
-the tick to the manifest, and those of each part. ``--postgres`` puts the instance and the warehouse on a PostgreSQL that
-is started for the purpose, with the server's ``dagster.yaml``.
+``dagster-daemon`` on it and only watches. The last line is JSON: shards, rows, the manifest's address, and the seconds
+from the tick to the manifest. ``--postgres`` puts the instance and the warehouse on a PostgreSQL that is started for the
+purpose, with the server's ``dagster.yaml``.
 """
 
 import argparse
@@ -56,8 +56,14 @@ def _night(folder: Path, rows: int, postgres: bool, ended: ExitStack) -> dict[st
     night = tick.date() - timedelta(days=1)
     home = folder / "home"
     home.mkdir(exist_ok=True)
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "DAGSTER_HOME": str(home), "SGF_CACHE_DIR": str(folder / "cache"),
-                   "SGF_STORAGE_URL": str(folder / "data"), "SGF_TENANTS": str(folder / "tenants.yaml")}  # fmt: skip
+    environment = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "DAGSTER_HOME": str(home),
+        "SGF_CACHE_DIR": str(folder / "cache"),
+        "SGF_STORAGE_URL": str(folder / "data"),
+        "SGF_TENANTS": str(folder / "tenants.yaml"),
+    }
     (folder / "tenants.yaml").write_text(TENANT.format(night=night, at=f"{tick:%H:%M}", rows=rows))
     shutil.copyfile(ROOT / ("k8s" if postgres else ".") / "dagster.yaml", home / "dagster.yaml")
     if postgres:
