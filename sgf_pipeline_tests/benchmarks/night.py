@@ -3,8 +3,8 @@
 ``python -m sgf_pipeline_tests.benchmarks.night [--rows 50000] [--postgres] [--folder DIR]``
 
 Makes an instance and a storage of its own, with one tenant whose night is due at the next full minute, starts
-``dagster-daemon`` on it and only watches. The last line is JSON: shards, rows, the manifest's address, and the seconds
-from the tick to the manifest. ``--postgres`` puts the instance and the warehouse on a PostgreSQL that is started for the
+``dagster-daemon`` on it and watches. The last line is JSON: shards, rows, the manifest's address, and the seconds
+from the tick to the manifest. ``--postgres`` puts instance and warehouse on a PostgreSQL that is started for the
 purpose, with the server's ``dagster.yaml``.
 """
 
@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--postgres", action="store_true", help="instance and warehouse on PostgreSQL")
     parser.add_argument("--folder", type=Path, help="keep everything there; a temporary folder by default")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers end with this process
     with ExitStack() as ended:
         folder = options.folder or Path(ended.enter_context(tempfile.TemporaryDirectory(prefix="sgf-night-")))
         folder.mkdir(parents=True, exist_ok=True)
