@@ -48,8 +48,7 @@ class Run:
     run_id: str
     status: str
     created: float
-    started: float | None
-    ended: float | None
+    updated: float
     tags: Mapping[str, str]
 
 
@@ -337,7 +336,7 @@ def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 def _run(one: Mapping[str, Any]) -> Run:
     return Run(
-        one["runId"], one["status"], one["creationTime"], one["startTime"], one["endTime"],
+        one["runId"], one["status"], one["creationTime"], one["updateTime"] or one["creationTime"],
         {tag["key"]: tag["value"] for tag in one["tags"]},
     )  # fmt: skip
 

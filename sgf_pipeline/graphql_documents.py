@@ -170,7 +170,8 @@ def runs_of(batches: int) -> str:
     """The runs of so many batches (one or more) and all backfills that are under way, in one question.
 
     Batch number *i* is asked for by the variables ``shards<i>`` and ``manifest<i>``, both filters of runs, and answered
-    under the same names.
+    under the same names. No start and end times: for a run without one the webserver opens that run's log, which takes
+    longer than all the rest.
     """
     names = [f"{kind}{number}" for number in range(batches) for kind in ("shards", "manifest")]
     return "\n".join(
@@ -183,7 +184,7 @@ def runs_of(batches: int) -> str:
             "    ... on PythonError { message }",
             "  }",
             "}",
-            "fragment run on Run { runId status creationTime startTime endTime tags { key value } }",
+            "fragment run on Run { runId status creationTime updateTime tags { key value } }",
         ]
     )
 

@@ -369,7 +369,7 @@ def _status(
     shards = tuple(_shard(request, name, shard_runs, receipts.get(name), active) for name in request.content.scenarios)
     states = {shard.state for shard in shards}
     closing = closing_runs[0] if closing_runs else None
-    built = max((run.ended or run.created for run in shard_runs), default=0.0)
+    built = max((run.updated for run in shard_runs), default=0.0)
     if states & {ShardState.QUEUED, ShardState.RUNNING, ShardState.CANCELLING}:
         state = BatchState.RUNNING
     elif ShardState.FAILED in states:
