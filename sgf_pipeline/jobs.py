@@ -3,26 +3,40 @@
 import dagster as dg
 
 from sgf_pipeline.assets import MODEL_ASSETS, SHARD_ASSETS, dataset_manifest, generation_request
+from sgf_pipeline.assets.shown import OWNERS
 
 register_batch = dg.define_asset_job(
     "register_batch",
     selection=dg.AssetSelection.assets(generation_request),
-    description="Show, or register from the launchpad, the request of one batch.",
+    description=(
+        "The request of one batch: shows it, or registers it (register_new: true). New batch_ids are added on the "
+        "page of the asset generation_request: Materialize, Open launchpad, Add new partition."
+    ),
+    owners=OWNERS,
 )
 build_shard = dg.define_asset_job(
     "build_shard",
     selection=dg.AssetSelection.assets(*SHARD_ASSETS),
-    description="Build one shard from its cases to its sinks: the unit of run, retry and backfill.",
+    description=(
+        "Builds one shard, from its fraud cases to its sinks: the unit of run, retry and backfill. Only shards "
+        "that the batch's request names can be built."
+    ),
+    owners=OWNERS,
 )
 close_batch = dg.define_asset_job(
     "close_batch",
     selection=dg.AssetSelection.assets(dataset_manifest),
-    description="Write the manifest of a batch whose requested shards are all exported.",
+    description=(
+        "Proves, measures and records a batch whose requested shards are all exported. manifest_sensor asks for it "
+        "by itself."
+    ),
+    owners=OWNERS,
 )
 train_base = dg.define_asset_job(
     "train_base",
     selection=dg.AssetSelection.assets(*MODEL_ASSETS[:2]),
-    description="Write the corpus and train the small base model on it.",
+    description="Writes the training corpus and trains the small base model on it; scenario_adapter comes after.",
+    owners=OWNERS,
 )
 
 JOBS = (register_batch, build_shard, close_batch, train_base)

@@ -3,7 +3,9 @@
 import dagster as dg
 
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.assets.shown import OWNERS, columns
 from sgf_pipeline.assets.stage_files import StageFiles
+from sgf_pipeline.domain.schema import CLEAN_SCHEMA
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.formatting import clean
 from sgf_pipeline.partitions import shards
@@ -19,8 +21,13 @@ FORMATTING_VERSION = "1"
     io_manager_key="stage_files",
     code_version=FORMATTING_VERSION,
     kinds={"pyarrow", "parquet"},
-    owners=["team:fraud-data"],
-    description="Formatted rows in time order: salted identifiers, decimal money, merchants by name and place.",
+    owners=OWNERS,
+    metadata=columns(CLEAN_SCHEMA),
+    description="""The shard's rows in public words, in time order.
+
+Every identifier is an HMAC under `SGF_ID_SALT`, money is exact to the currency's minor unit, merchants have a name, a
+category and a place. The hidden truth still travels with the rows; natural repeats stay.
+""",
 )
 def clean_transactions(
     context: dg.AssetExecutionContext,

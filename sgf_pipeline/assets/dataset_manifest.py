@@ -15,9 +15,11 @@ from sgf_pipeline import batches
 from sgf_pipeline.assets.feature_export import feature_export
 from sgf_pipeline.assets.lake_export import lake_export
 from sgf_pipeline.assets.shard_context import failing_plainly
+from sgf_pipeline.assets.shown import OWNERS, Stopwatch, address
 from sgf_pipeline.assets.sinks import RETRIES
 from sgf_pipeline.assets.stage_files import stage_path
 from sgf_pipeline.assets.stream_export import stream_export
+from sgf_pipeline.assets.validated_transactions import worst_rules
 from sgf_pipeline.assets.warehouse_export import warehouse_export
 from sgf_pipeline.domain.request import GenerationRequest
 from sgf_pipeline.domain.scenario_names import ScenarioName
@@ -48,8 +50,19 @@ AUDITED_ROWS = 2_000_000  # above, the whole batch would not fit into memory: it
     retry_policy=RETRIES,
     check_specs=[dg.AssetCheckSpec(name, asset="dataset_manifest", description=text) for name, text in CHECKS.items()],
     kinds={"json"},
-    owners=["team:fraud-data"],
-    description="The immutable record of a finished batch; a rebuilt shard adds a new number.",
+    owners=OWNERS,
+    description="""The immutable record of a finished batch: request, exact counts, receipts, model, cost, what every
+sink was read back to hold, and how real the whole batch is.
+
+Asked for by `manifest_sensor` once every requested shard has its receipt; a shard that is built again gives the next
+number. The mix is proven, each sink is read back, a row is appended to the audit trail; only then a manifest exists.
+The three checks measure, they stop nothing.
+
+- `data_docs`: the distributions, expectation by expectation; `s3_uri`: the dataset
+- `realism_in_goal` of `realism_judged` statistics; `expectations_met` of `expectations`; `shortcuts_failed`;
+  `worst_shortcut_auc` and `worst_shortcut_recall` of the whole batch
+- `cases`, `input_tokens`, `output_tokens`, `cost_usd`: the model's part, cached answers included
+""",
 )
 def dataset_manifest(
     context: dg.AssetExecutionContext,
@@ -58,20 +71,23 @@ def dataset_manifest(
     stream: dg.ResourceParam[Stream],
 ) -> Iterator[Any]:
     """Fails while shards are missing; the same receipts add nothing."""
+    watch = Stopwatch()
     with failing_plainly():
         request = batches.load(lake, context.partition_key)
         manifest = write_manifest(
             lake, warehouse, stream, request, lambda: _metrics(lake, request, owner=context.run.run_id)
         )
     docs = batches.dataset_folder(lake, request) / DATA_DOCS / "index.html"
-    shown = {"data_docs": dg.MetadataValue.url(lake.uri(docs))} if request.delivery.s3 else {}
+    shown = {"data_docs": address(lake.uri(docs))} if request.delivery.s3 else {}
     yield dg.MaterializeResult(
         metadata={
             "number": manifest["number"],
             "dagster/row_count": manifest["rows"],
             "fraudulent": manifest["fraudulent"],
             "legit": manifest["legit"],
-            "s3_uri": manifest["s3_uri"] or "not exported",
+            "seconds": watch.seconds,
+            **_figures(manifest),
+            "s3_uri": address(manifest["s3_uri"]) if manifest["s3_uri"] else "not exported",
             "receipts_sha": manifest["receipts_sha"],
             "audit_position": manifest["audit"]["position"],
             "sinks": dg.MetadataValue.md(_sinks_table(manifest["sinks"])),
@@ -93,6 +109,27 @@ def dataset_manifest(
             _shortcuts_check(manifest["metrics"].get("shortcuts", [])),
         ],
     )
+
+
+def _figures(manifest: Mapping[str, Any]) -> dict[str, float]:
+    """The batch in numbers that can be followed over batches."""
+    models = [receipt.get("model", {}) for receipt in manifest["shards"].values()]
+    measured = manifest["metrics"]
+    judged = [line for line in measured.get("realism", {}).values() if line["judged"]]
+    expectations = measured.get("expectations", [])
+    shortcuts = measured.get("shortcuts", [])
+    return {
+        "fraud_share": round(manifest["fraudulent"] / manifest["rows"], 6),
+        "incidents": sum(receipt["incidents"] for receipt in manifest["shards"].values()),
+        **{name: sum(model.get(name, 0) for model in models) for name in ("cases", "input_tokens", "output_tokens")},
+        "cost_usd": float(sum(model.get("cost_usd", 0.0) for model in models)),
+        "realism_judged": len(judged),
+        "realism_in_goal": sum(line["in_goal"] for line in judged),
+        "expectations": len(expectations),
+        "expectations_met": sum(outcome["met"] for outcome in expectations),
+        "shortcuts_failed": sum(line["status"] == "failed" for line in shortcuts),
+        **worst_rules([line for line in shortcuts if line["estimate"] is not None]),
+    }
 
 
 def _metrics(lake: LakeResource, request: GenerationRequest, owner: str) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import dagster as dg
 
 from sgf_pipeline import batches
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.assets.shown import OWNERS, Stopwatch, columns
 from sgf_pipeline.assets.sinks import RETRIES, note
 from sgf_pipeline.assets.stage_files import stage_path
-from sgf_pipeline.features.store import LOG_COLUMNS, feature_rows
+from sgf_pipeline.features.store import FEATURE_SCHEMA, LOG_COLUMNS, feature_rows
 from sgf_pipeline.features.windows import WINDOW_FEATURES
 from sgf_pipeline.partitions import shards
 from sgf_pipeline.resources.feature_store import features_file
@@ -24,11 +25,18 @@ from sgf_pipeline.resources.lake import LakeResource
     code_version="1",
     retry_policy=RETRIES,
     kinds={"parquet", "feast"},
-    owners=["team:fraud-data"],
-    description="What was known about each row's customer, card, merchant … before it: beside the dataset, no labels.",
+    owners=OWNERS,
+    metadata=columns(FEATURE_SCHEMA),
+    description="""What an online feature store would have known about each row's customer, card, device, merchant …
+before it came: `_features/` beside the dataset, one row a transaction.
+
+Only rows strictly earlier count, and no label is read, so that the same figures can be served online (Feast: `sgf
+features`).
+""",
 )
 def feature_export(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.Output[None]]:
     """Write the shard's features whole or not at all, or note that the request exports no files."""
+    watch = Stopwatch()
     with failing_plainly():
         shard = shard_of(context, lake)
         file = features_file(batches.dataset_folder(lake, shard.request), shard.scenario)
@@ -50,5 +58,6 @@ def feature_export(context: dg.AssetExecutionContext, lake: LakeResource) -> Ite
             "features": len(WINDOW_FEATURES),
             "bytes": written.bytes,
             "sha256": written.sha256,
+            "seconds": watch.seconds,
         },
     )

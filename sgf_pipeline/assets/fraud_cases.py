@@ -5,6 +5,7 @@ import dagster as dg
 from sgf_pipeline import pools
 from sgf_pipeline.assets.generation_request import generation_request
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.assets.shown import OWNERS, Stopwatch
 from sgf_pipeline.assets.sinks import RETRIES
 from sgf_pipeline.assets.stage_files import StageFiles
 from sgf_pipeline.llm.briefs import draw_briefs
@@ -26,8 +27,18 @@ from sgf_pipeline.simulation import cases_needed
     pool=pools.MODEL,
     retry_policy=RETRIES,
     kinds={"llm", "parquet"},
-    owners=["team:fraud-data"],
-    description="The model's plans of the shard's frauds: short, schema-bound, one a row, with their briefs.",
+    owners=OWNERS,
+    description="""The crimes of the shard, as the language model wrote them: short plans of 1 to 12 steps, one a row,
+each with the brief that it answers.
+
+The only asset that asks the model. Briefs are drawn by the seed; an answer that breaks the schema or its scenario's
+rules is asked for again, then given up for a fresh brief; accepted answers are cached. Its code version names prompt
+and model: another model, or another adapter, marks these cases and what was made of them as stale.
+
+- `case_id`, `brief` and `case` (both JSON), `attempts`, `input_tokens`, `output_tokens`: the columns
+- `valid_at_first_try_share`, `rejected_answers` (by reason in `rejected`): how well the model answered
+- `calls`, tokens, `cost_usd`, `model_seconds`: what new answers took; `cache_hits`: the others
+""",
 )
 def fraud_cases(
     context: dg.AssetExecutionContext,
@@ -36,13 +47,14 @@ def fraud_cases(
     stage_files: dg.ResourceParam[StageFiles],
 ) -> dg.MaterializeResult[None]:
     """Draw briefs by the seed, let the model write, record what it wrote."""
+    watch = Stopwatch()
     with failing_plainly():
         shard = shard_of(context, lake)
         content = shard.request.content
         wanted = cases_needed(shard.scenario, shard.counts.fraudulent)
         facts: dict[str, object] = {"cases": wanted, "prompt_version": PROMPT_VERSION}
         if not wanted:
-            return stage_files.store(context, record([], facts), {"calls": 0, "cache_hits": 0})
+            return stage_files.store(context, record([], facts), {"calls": 0, "cache_hits": 0}, watch)
         table = scenario(shard.scenario)
         writer = llm.writer(content.seed)
         written = writer.write_cases(
@@ -70,7 +82,10 @@ def fraud_cases(
                 "output_tokens": usage.output_tokens,
                 "cost_usd": usage.cost_usd,
                 "valid_at_first_try": usage.first_try_valid,
+                "valid_at_first_try_share": round(usage.first_try_valid / usage.cases, 4),
+                "rejected_answers": sum(usage.rejected.values()),
                 "rejected": dg.MetadataValue.json(usage.rejected),
                 "model_seconds": round(usage.seconds, 3),
             },
+            watch,
         )

@@ -11,6 +11,8 @@ from pydantic import Field
 
 from sgf_pipeline import batches
 from sgf_pipeline.assets.shard_context import failing_plainly
+from sgf_pipeline.assets.shown import OWNERS
+from sgf_pipeline.domain.errors import UnknownBatchError
 from sgf_pipeline.domain.request import GenerationRequest, parse_request
 from sgf_pipeline.domain.scenario_names import SCENARIO_NAMES
 from sgf_pipeline.partitions import batch_ids
@@ -18,23 +20,36 @@ from sgf_pipeline.resources.lake import LakeResource
 
 
 class RequestConfig(dg.Config):
-    """A request as the launchpad shows it. Leave ``register_new`` off to show a batch that is registered already."""
+    """A request as the launchpad shows it: every field has a default.
 
-    register_new: bool = Field(default=False, description="register this request under the partition's batch_id")
-    tenant: str = Field(default="default", description="1 to 24 lower-case letters and digits")
-    count: int = Field(default=1000, description="transactions in all, 1 or more")
-    fraud_ratio: float = Field(default=0.1, description="share of fraudulent transactions, 0 to 1")
-    scenarios: list[str] = Field(default=list(SCENARIO_NAMES), description="names of the scenarios")
-    currency: str = Field(default="EUR", description="ISO 4217 code of the billing currency")
-    countries: list[str] = Field(default=["FR"], description="ISO 3166 alpha-2 codes")
-    start_date: str = Field(default="2025-01-01T00:00:00Z", description="first moment, ISO 8601")
-    end_date: str = Field(default="2025-01-31T23:59:59Z", description="last moment, ISO 8601")
-    seed: int = Field(default=0, description="0 or more; the same seed gives the same data")
-    population_seed: int | None = Field(default=None, description="the seed when empty")
-    population_size: int | None = Field(default=None, description="customers a shard; implied when empty")
-    difficulty: float = Field(default=0.5, description="0 (a junior's rules find most) to 1 (hidden in habits)")
-    hard_negative_share: float = Field(default=0.015, description="of legitimate rows that look like fraud, 0 to 0.2")
-    language: str = Field(default="en", description="of the explanations: en or fr")
+    Set register_new to register it under the partition's name; leave it off to show what is registered.
+    """
+
+    register_new: bool = Field(default=False, description="true registers this request under the partition's batch_id")
+    tenant: str = Field(default="default", description="whose batch it is: 1 to 24 lower-case letters and digits")
+    count: int = Field(default=1000, description="transactions in all, 1 or more, split evenly over the scenarios")
+    fraud_ratio: float = Field(default=0.1, description="share of fraudulent transactions, 0 to 1; met exactly")
+    scenarios: list[str] = Field(
+        default=list(SCENARIO_NAMES), description="kinds of fraud, one shard each: take out what you do not want"
+    )
+    currency: str = Field(default="EUR", description="ISO 4217 code of the billing currency, such as EUR, USD, JPY")
+    countries: list[str] = Field(default=["FR"], description="where customers live: ISO 3166 alpha-2 codes, FR, DE, …")
+    start_date: str = Field(default="2025-01-01T00:00:00Z", description="first moment, ISO 8601; UTC unless it says so")
+    end_date: str = Field(default="2025-01-31T23:59:59Z", description="last moment, ISO 8601, up to three years later")
+    seed: int = Field(default=0, description="0 or more; the same seed gives the same data, byte for byte")
+    population_seed: int | None = Field(
+        default=None, description="0 or more: the same customers, merchants and cards in several batches; else the seed"
+    )
+    population_size: int | None = Field(
+        default=None, description="customers a shard, 1 to 5,000,000; else as many as count and period imply"
+    )
+    difficulty: float = Field(
+        default=0.5, description="0 (simple rules find most of the fraud) to 1 (hidden in habits)"
+    )
+    hard_negative_share: float = Field(
+        default=0.015, description="share of legitimate rows that look like fraud (a trip, a new phone), 0 to 0.2"
+    )
+    language: str = Field(default="en", description="language of the explanations: en or fr")
 
     def content(self) -> dict[str, Any]:
         """The fields of the content."""
@@ -54,21 +69,38 @@ def _moment(text: str) -> datetime | str:
     partitions_def=batch_ids,
     code_version="1",
     kinds={"json"},
-    owners=["team:fraud-data"],
-    description="The request that defines a batch, as registered: everything downstream follows from its content.",
+    owners=OWNERS,
+    description="""The request that defines a batch, as registered. Everything downstream follows from its content:
+the same content gives the same bytes.
+
+**To register a batch here**: *Materialize ▾ → Open launchpad*, *Add new partition* (its name is the batch_id), set
+`register_new: true`, change what you like, *Materialize*. Then build its shards with the job `build_shard`; the
+manifest follows by itself. Without `register_new` the registered request is shown.
+""",
 )
 def generation_request(
     context: dg.AssetExecutionContext, config: RequestConfig, lake: LakeResource
 ) -> dg.MaterializeResult[None]:
     """Emit the registered request; register it first when the launchpad says so."""
     with failing_plainly():
-        if config.register_new:
-            request = batches.register(
-                lake, parse_request(context.partition_key, config.content(), {"requested_by": "launchpad"})
-            )
+        if not config.register_new:
+            _must_be_registered(lake, context.partition_key)
+        # what was typed is held to what is registered, whether or not it is to be registered: it would else be ignored
+        if config.register_new or config != RequestConfig():
+            asked = parse_request(context.partition_key, config.content(), {"requested_by": "launchpad"})
+            request = batches.register(lake, asked)
         else:
             request = batches.load(lake, context.partition_key)
     return dg.MaterializeResult(metadata=_metadata(request), data_version=dg.DataVersion(request.content.content_sha))
+
+
+def _must_be_registered(lake: LakeResource, batch_id: str) -> None:
+    try:
+        batches.load(lake, batch_id)
+    except UnknownBatchError:
+        raise UnknownBatchError(
+            f"batch_id {batch_id!r} is not registered: set register_new to true in the launchpad to register it"
+        ) from None
 
 
 def _metadata(request: GenerationRequest) -> dict[str, Any]:
@@ -76,6 +108,8 @@ def _metadata(request: GenerationRequest) -> dict[str, Any]:
     return {
         "rows": content.count,
         "fraudulent": content.fraudulent,
+        "difficulty": content.difficulty,
+        "requested_by": request.delivery.requested_by,
         "content_sha": content.content_sha,
         "request": dg.MetadataValue.json(request.model_dump(mode="json")),
         "shards": dg.MetadataValue.md(

@@ -6,8 +6,10 @@ from typing import Any
 import dagster as dg
 
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.assets.shown import OWNERS, Stopwatch, columns
 from sgf_pipeline.assets.stage_files import StageFiles
 from sgf_pipeline.domain.errors import ExplanationError
+from sgf_pipeline.domain.schema import TRANSACTION_SCHEMA
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.llm.recorded import recorded_cases
 from sgf_pipeline.partitions import shards
@@ -30,8 +32,15 @@ LABELLING_VERSION = "2"
         )
     ],
     kinds={"pandas", "parquet"},
-    owners=["team:fraud-data"],
-    description="The product: transactions with labels, scenario, vector, explanation, evidence, label time.",
+    owners=OWNERS,
+    metadata=columns(TRANSACTION_SCHEMA),
+    description="""The product: the shard's transactions, each with its label; every fraud says why it is one.
+
+29 columns that a detector may see, and 11 labels that it may not (tagged `label` below): scenario, vector, whether
+the victim paid himself, the explanation with the evidence behind each of its numbers, and when a bank would have
+known. Every number of every explanation is computed again from the rows; one that is not true of them fails the
+shard.
+""",
 )
 def labelled_transactions(
     context: dg.AssetExecutionContext,
@@ -44,6 +53,7 @@ def labelled_transactions(
     """Add the label columns; explanations that say more than the rows show fail the shard."""
     from sgf_pipeline.labelling import label  # pandas: a second that only this stage pays
 
+    watch = Stopwatch()
     with failing_plainly():
         shard = shard_of(context, lake)
         labelled = label(
@@ -64,4 +74,5 @@ def labelled_transactions(
                 f"explanations of shard {shard.scenario} are not true of its rows: {labelled.problems[0]}"
             )
     facts = {**validated_transactions.facts, "model": fraud_cases.facts}
-    yield stage_files.store(context, RowStream(labelled.rows.schema, labelled.rows.read, facts))
+    rows = RowStream(labelled.rows.schema, labelled.rows.read, facts)
+    yield stage_files.store(context, rows, {"explained": labelled.explained}, watch)

@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from sgf_pipeline.assets.shard_context import failing_plainly
+from sgf_pipeline.assets.shown import OWNERS
 from sgf_pipeline.domain.request import check_scenario
 from sgf_pipeline.partitions import scenarios
 from sgf_pipeline.resources.llm import LLMResource
@@ -42,8 +43,10 @@ class AdapterConfig(dg.Config):
     group_name="model",
     code_version="1",
     kinds={"json"},
-    owners=["team:fraud-data"],
-    description="The training corpus: hand-written archetypes widened over each scenario's coverage matrix.",
+    owners=OWNERS,
+    description="""What the bundled model learns from: hand-written archetypes of every scenario, widened over its
+coverage matrix, as JSON lines of brief and case. A part is held out, by which the model is judged.
+""",
 )
 def case_corpus(config: CorpusConfig, llm: LLMResource) -> dg.MaterializeResult[None]:
     """Write the corpus as JSON lines, for people to read; training builds it anew from the same seed."""
@@ -75,8 +78,10 @@ def case_corpus(config: CorpusConfig, llm: LLMResource) -> dg.MaterializeResult[
     deps=[case_corpus],
     code_version="1",
     kinds={"pytorch", "huggingface"},
-    owners=["team:fraud-data"],
-    description="The small causal language model with its tokenizer, trained on the corpus of every scenario.",
+    owners=OWNERS,
+    description="""The small causal language model with its tokenizer, trained on the corpus of every scenario: a
+folder that `SGF_PEFT_BASE` can name. No run that only generates needs it.
+""",
 )
 def base_model(config: BaseConfig, llm: LLMResource) -> dg.MaterializeResult[None]:
     """Train tokenizer and base."""
@@ -94,8 +99,10 @@ def base_model(config: BaseConfig, llm: LLMResource) -> dg.MaterializeResult[Non
     deps=[case_corpus, base_model],
     code_version="1",
     kinds={"pytorch", "huggingface"},
-    owners=["team:fraud-data"],
-    description="One LoRA adapter a scenario, on the base.",
+    owners=OWNERS,
+    description="""One LoRA adapter a scenario, trained on the base: what makes the base write that scenario's cases.
+`SGF_PEFT_ADAPTER` can name the folder of all seven; cases that older adapters wrote are then marked as stale.
+""",
 )
 def scenario_adapter(
     context: dg.AssetExecutionContext, config: AdapterConfig, llm: LLMResource

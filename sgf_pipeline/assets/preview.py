@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from sgf_pipeline.assets.shown import OWNERS
 from sgf_pipeline.partitions import preview_pages
 
 
@@ -17,7 +18,7 @@ from sgf_pipeline.partitions import preview_pages
     output_required=False,
     code_version="0",
     kinds={"parquet"},
-    owners=["team:fraud-data"],
+    owners=OWNERS,
     description="NOT BUILT YET: pages of recorded REST previews.",
 )
 def preview(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
+from sgf_pipeline.assets.shown import OWNERS
 from sgf_pipeline.assets.stage_files import StageFiles
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.llm.recorded import recorded_cases
@@ -19,8 +20,16 @@ SIMULATION_VERSION = "3"
     io_manager_key="stage_files",
     code_version=SIMULATION_VERSION,
     kinds={"numpy", "parquet"},
-    owners=["team:fraud-data"],
-    description="Simulated rows of the shard with their hidden truth: legitimate traffic and played cases, unordered.",
+    owners=OWNERS,
+    description="""What happened in the shard: its customers' legitimate traffic, look-alikes of fraud, and every case
+played.
+
+Exactly the rows and frauds that the request implies. Entities are still numbers, money is whole minor units, rows
+stand in no order, and each carries the truth: fraud or not, case, step, incident.
+
+- `incidents`: playings of cases; `plays_of_one_case`: the most of one case
+- `shortened_incidents`, `cut_incidents`: ended early to fit the exact count, or by the end of the period
+""",
 )
 def raw_transactions(
     context: dg.AssetExecutionContext,

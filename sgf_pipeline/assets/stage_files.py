@@ -6,17 +6,18 @@ a small picture). Does not belong here: the exported dataset (``lake_export``).
 
 import base64
 import io
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 from upath import UPath
 
 from sgf_pipeline.assets.shard_context import failing_plainly
+from sgf_pipeline.assets.shown import Stopwatch
 from sgf_pipeline.domain.streams import RowStream
 from sgf_pipeline.partitions import split_shard_key
 from sgf_pipeline.resources.lake import LakeResource
@@ -37,24 +38,31 @@ class StageFiles(dg.ConfigurableIOManager):
     batch_rows: int = Field(default=65_536, description="rows read at a time; never changes what is built")
 
     def store(
-        self, context: dg.AssetExecutionContext, rows: RowStream, metadata: Mapping[str, Any] | None = None
+        self,
+        context: dg.AssetExecutionContext,
+        rows: RowStream,
+        metadata: Mapping[str, Any] | None = None,
+        watch: Stopwatch | None = None,
     ) -> dg.MaterializeResult[None]:
-        """Write the asset's file; its data version is the hash of what was written. A stream does its work here."""
+        """Write the asset's file; its data version is the hash of what was written. A stream does its work here.
+
+        ``watch`` began with the stage, where that did work before: the seconds shown are the whole stage's.
+        """
         batch_id, scenario = split_shard_key(context.partition_key)
-        began = time.perf_counter()
+        watch = watch or Stopwatch()
         portrait = Portrait(rows)
         path = stage_path(self.lake, context.asset_key.path[-1], batch_id, scenario)
         with failing_plainly():
             written = self.lake.write_rows(path, portrait.rows, owner=context.run_id)
-        seconds = time.perf_counter() - began
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": written.rows,
                 "dagster/uri": written.uri,
                 "bytes": written.bytes,
                 "sha256": written.sha256,
-                "seconds": round(seconds, 3),
+                "seconds": watch.seconds,
                 **portrait.metadata(),
+                **_figures(rows.facts),
                 **(metadata or {}),
             },
             data_version=dg.DataVersion(written.sha256),
@@ -70,6 +78,11 @@ class StageFiles(dg.ConfigurableIOManager):
             return self.lake.read_rows(path, batch_rows=self.batch_rows)
 
 
+def _figures(facts: Mapping[str, Any]) -> dict[str, float]:
+    """The facts that are numbers, each by itself: only such can be followed over batches."""
+    return {name: value for name, value in facts.items() if isinstance(value, int | float)}
+
+
 class Portrait:
     """Watches a stream pass and keeps what a person wants to see of it."""
 
@@ -83,11 +96,13 @@ class Portrait:
         self.rows = RowStream(source.schema, self._read, source.facts)
 
     def _read(self) -> Iterator[pa.RecordBatch]:
-        paints = "event_time" in self._source.schema.names
+        names = self._source.schema.names
         for batch in self._source:
             if self._first is None or self._first.num_rows < FIRST_ROWS:
                 self._first = pa.Table.from_batches([batch.slice(0, FIRST_ROWS)])
-            if paints:
+            if "is_fraud" in names:
+                self._frauds += pc.sum(batch.column("is_fraud")).as_py() or 0
+            if "event_time" in names:
                 self._watch(batch)
             yield batch
 
@@ -96,7 +111,6 @@ class Portrait:
         amount = batch.column("amount").to_numpy()
         day = batch.column("event_time").cast(pa.int64()).to_numpy() // 86_400_000_000
         bins = np.clip((np.log10(np.maximum(amount, 0.01)) + 2) * 7.5, 0, 59).astype(int)
-        self._frauds += int(fraud.sum())
         for label in (False, True):
             chosen = fraud == label
             self._amount[label] += float(amount[chosen].sum())
@@ -111,8 +125,9 @@ class Portrait:
             shown["facts"] = dg.MetadataValue.json(self._source.facts)
         if self._first is not None:
             shown["first_rows"] = dg.MetadataValue.md(_markdown(self._first))
-        if any(self._days.values()):
+        if "is_fraud" in self._source.schema.names:
             shown["fraudulent"] = self._frauds
+        if any(self._days.values()):
             shown["amount_legit"] = round(self._amount[False], 2)
             shown["amount_fraudulent"] = round(self._amount[True], 2)
         # one picture a shard: the stage that people look at

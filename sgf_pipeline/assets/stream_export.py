@@ -6,6 +6,7 @@ import dagster as dg
 
 from sgf_pipeline import batches
 from sgf_pipeline.assets.shard_context import Shard, failing_plainly, shard_of
+from sgf_pipeline.assets.shown import OWNERS, Stopwatch
 from sgf_pipeline.assets.sinks import RETRIES, note
 from sgf_pipeline.assets.stage_files import stage_path
 from sgf_pipeline.domain.streams import RowStream
@@ -24,8 +25,12 @@ NO_BROKER = "KAFKA_BOOTSTRAP_SERVERS is not set"
     code_version="1",
     retry_policy=RETRIES,
     kinds={"kafka"},
-    owners=["team:fraud-data"],
-    description="The shard's transactions and, on another topic, its labels (KAFKA_BOOTSTRAP_SERVERS).",
+    owners=OWNERS,
+    description="""The shard's transactions on Kafka and, on another topic, their labels (`KAFKA_BOOTSTRAP_SERVERS`).
+
+Each exactly once: a run that goes on with a broken one publishes only what is missing. Skipped where no broker is
+set, or the request says so; the receipt then says why.
+""",
 )
 def stream_export(
     context: dg.AssetExecutionContext,
@@ -37,6 +42,7 @@ def stream_export(
 
     A run without a broker leaves the note of an earlier one that published these rows.
     """
+    watch = Stopwatch()
     with failing_plainly():
         shard = shard_of(context, lake)
         why = None if stream.servers else NO_BROKER
@@ -58,7 +64,8 @@ def stream_export(
         sent = stream.publish(delivered, labelled_transactions, context.run.run_id, published=published)
         state = {"state": "done", "topic": stream.topic, "labels_topic": stream.labels_topic, "labels": vars(labels)}
         note(context, lake, shard, "stream", state)
-    yield dg.Output(None, metadata={"sent_now": sent, "topic": stream.topic, "labels_topic": stream.labels_topic})
+    topics = {"topic": stream.topic, "labels_topic": stream.labels_topic}
+    yield dg.Output(None, metadata={"sent_now": sent, **topics, "seconds": watch.seconds})
 
 
 def _published(lake: LakeResource, shard: Shard, data_sha: str) -> bool:

@@ -4,7 +4,7 @@ Belongs here: showing every answer as an asset check, then failing. The rules ar
 ``quality.shortcuts``'s. Bad rows lie in quarantine with their reasons.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from sgf_pipeline.assets.shard_context import Shard, failing_plainly, shard_of
+from sgf_pipeline.assets.shown import OWNERS, Stopwatch, columns
 from sgf_pipeline.assets.stage_files import StageFiles
 from sgf_pipeline.domain.errors import ValidationFailedError
+from sgf_pipeline.domain.schema import CLEAN_SCHEMA
 from sgf_pipeline.domain.streams import RowStream, table_stream
 from sgf_pipeline.partitions import shards
 from sgf_pipeline.resources.lake import LakeResource
@@ -64,8 +66,17 @@ def check_name(line: str) -> str:
         for name, text in {**CHECKS, **{check_name(line): text for line, text in AUDIT.items()}}.items()
     ],
     kinds={"pandera", "parquet"},
-    owners=["team:fraud-data"],
-    description="Rows that passed the gate. Nothing downstream sees a shard that did not.",
+    owners=OWNERS,
+    metadata=columns(CLEAN_SCHEMA),
+    description="""Rows that passed the gate. Nothing downstream sees a shard that did not.
+
+Seven checks of every row, link, transfer and sum, and the ten lines of the shortcut audit: no column, no order, no
+null may give fraud away. One bad row, or one rule that finds fraud too easily, fails the shard for good; the bad rows
+lie in `quarantine/` with their reasons. The rows are those of `clean_transactions`.
+
+- `checks_passed`; `shortcuts_judged`: lines that the shard is large enough for; `shortcuts_failed`: 0, or it failed
+- `worst_shortcut_auc`, `worst_shortcut_recall`: of the rule that finds fraud best, judged or only reported
+""",
 )
 def validated_transactions(
     context: dg.AssetExecutionContext,
@@ -76,6 +87,7 @@ def validated_transactions(
     """Answer every check, then let the shard through or fail it."""
     from sgf_pipeline.quality.gate import judge  # pandera and pandas: a second that only this stage pays
 
+    watch = Stopwatch()
     with failing_plainly():
         shard = shard_of(context, lake)
     verdict = judge(clean_transactions, shard.request.content, shard.scenario)
@@ -96,7 +108,28 @@ def validated_transactions(
             raise ValidationFailedError(
                 f"shard {shard.scenario} of {shard.request.batch_id} failed the gate ({failed}){where}"
             )
-    yield stage_files.store(context, clean_transactions)
+    yield stage_files.store(context, clean_transactions, _figures(answers), watch)
+
+
+def _figures(answers: list[dg.AssetCheckResult]) -> dict[str, float]:
+    """The gate in numbers that can be followed over batches."""
+    lines = [{name: value.value for name, value in answer.metadata.items()} for answer in answers[-len(AUDIT) :]]
+    judged = [line for line in lines if line["status"] != "not assessed"]
+    figures: dict[str, float] = {
+        "checks_passed": sum(answer.passed for answer in answers),
+        "shortcuts_judged": sum(line["status"] in ("passed", "failed") for line in judged),
+        "shortcuts_failed": sum(line["status"] == "failed" for line in judged),
+    }
+    return {**figures, **worst_rules(judged)}
+
+
+def worst_rules(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """AUC and recall of the rules that find fraud best, where the audit has tried any."""
+    found = {
+        measure: [float(line["estimate"]) for line in lines if line.get("measure") == measure]
+        for measure in ("AUC", "recall")
+    }
+    return {f"worst_shortcut_{name.lower()}": round(max(all_), 4) for name, all_ in found.items() if all_}
 
 
 def _what_failed(answer: dg.AssetCheckResult) -> str:

@@ -1,0 +1,105 @@
+"""What launching refuses before it asks anybody, and what it says of a server that is none.
+
+On a Dagster that runs: ``integration/test_launch``.
+"""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from sgf_pipeline import batches, launch
+from sgf_pipeline.cli.launching import raise_where_failed
+from sgf_pipeline.dagster_client import DagsterClient, Failure, OrchestratorError, OrchestratorUnavailableError
+from sgf_pipeline.definitions import lake_of
+from sgf_pipeline.domain.errors import ConfigurationError, SgfError, StorageUnavailableError, outcome_of
+from sgf_pipeline_tests.conftest import small_request
+
+CLOSED = "http://user:secret@127.0.0.1:9"  # nobody listens on the discard port
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:3000", "ftp://host", "http://", "http://[::1"])
+def test_an_address_that_is_none_is_a_wrong_setting(url):
+    """Guards against an httpx traceback for a typing error."""
+    with pytest.raises(ConfigurationError, match="SGF_DAGSTER_URL"):
+        DagsterClient(url)
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(make_settings):
+    """Guards against retries that nobody makes (the error is transient), and against secrets in messages."""
+    lake = lake_of(make_settings())
+    batches.register(lake, small_request("gen_down"))
+    with DagsterClient(CLOSED) as dagster:
+        with pytest.raises(OrchestratorUnavailableError, match=r"http://127\.0\.0\.1:9 does not answer") as refused:
+            launch.launch(lake, dagster, "gen_down", requested_by="test")
+        assert "secret" not in str(refused.value)
+        assert "secret" not in dagster.run_url("x")
+    assert outcome_of(refused.value).retry
+    assert outcome_of(refused.value).exit_code == 75
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Answers every question with the server's ``status`` and ``body``."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(self.server.status)  # type: ignore[attr-defined]
+        self.end_headers()
+        self.wfile.write(self.server.body)  # type: ignore[attr-defined]
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def stranger() -> Iterator[HTTPServer]:
+    """A web server that is not Dagster."""
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "words"),
+    [
+        (200, b"<html>hello</html>", OrchestratorError, "is not Dagster"),
+        (200, b"[]", OrchestratorError, "is not Dagster"),
+        (404, b'{"detail": "not found"}', OrchestratorError, "is not Dagster"),
+        (302, b"", OrchestratorError, "behind a login"),
+        (403, b"", OrchestratorError, "behind a login"),
+        (400, b'{"errors": [{"message": "Cannot query field"}]}', OrchestratorError, "Cannot query field"),
+        (502, b"", OrchestratorUnavailableError, "HTTP 502"),
+    ],
+)
+def test_whatever_answers_instead_of_dagster_is_one_sentence(stranger, status, body, error, words):
+    """Guards against a traceback behind a proxy, a login page, or another program's port."""
+    stranger.status, stranger.body = status, body
+    with DagsterClient(f"http://127.0.0.1:{stranger.server_port}") as dagster, pytest.raises(error, match=words):
+        dagster.check()
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [("StorageUnavailableError", StorageUnavailableError), (None, SgfError), ("KeyError", SgfError)]
+)
+def test_a_failed_shard_leaves_with_the_exit_code_of_its_own_error(kind, error):
+    """Guards scripts that tell a full disk from a bad request: any class of ours is found, transient ones, too."""
+    request = small_request("gen_failed", scenarios=["phishing"])
+    failed = launch.ShardStatus(
+        "phishing",
+        launch.ShardState.FAILED,
+        None,
+        None,
+        "run",
+        None,
+        None,
+        Failure("the sentence", kind, "lake_export"),
+    )
+    status = launch.BatchStatus(request, launch.BatchState.FAILED, (failed,), None, False, None, None, None, ())
+    with pytest.raises(SgfError, match="gen_failed, phishing: the sentence") as left:
+        raise_where_failed([status])
+    assert type(left.value) is error
