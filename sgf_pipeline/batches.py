@@ -64,8 +64,10 @@ def load(lake: LakeResource, batch_id: str) -> GenerationRequest:
     """The registered request. Raises ``UnknownBatchError`` where there is none."""
     content = lake.read_bytes(_request_path(lake, check_batch_id(batch_id)))
     if content is None:
-        raise UnknownBatchError(f"batch_id {batch_id!r} is not registered: run sgf generate, or materialise"
-                                " generation_request with a configuration first")  # fmt: skip
+        raise UnknownBatchError(
+            f"batch_id {batch_id!r} is not registered: run sgf generate or sgf launch, or materialise"
+            " generation_request with a configuration first"
+        )
     return GenerationRequest.from_record(content)
 
 

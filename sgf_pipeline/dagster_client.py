@@ -15,21 +15,13 @@ from typing import Any, Self
 import httpx
 
 from sgf_pipeline import graphql_documents as documents
-from sgf_pipeline.domain.errors import ConfigurationError, PermanentError, TransientError
+from sgf_pipeline.domain.errors import ConfigurationError, OrchestratorError, OrchestratorUnavailableError
 
 LOCATION = "sgf_pipeline"
 REPOSITORY = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
 TIMEOUT_SECONDS = 60.0  # a busy webserver answers late; launching seven runs takes it a second
 CANCEL_ATTEMPTS = 20
 CANCEL_PAUSE_SECONDS = 0.5
-
-
-class OrchestratorError(PermanentError):
-    """Dagster refuses what is asked, or the code that it should run cannot be loaded."""
-
-
-class OrchestratorUnavailableError(TransientError):
-    """Dagster's webserver did not answer, or is still starting."""
 
 
 @dataclass(frozen=True)

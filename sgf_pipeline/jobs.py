@@ -1,9 +1,14 @@
 """The jobs: what is launched as one run."""
 
+import warnings
+
 import dagster as dg
 
 from sgf_pipeline.assets import MODEL_ASSETS, SHARD_ASSETS, dataset_manifest, generation_request
 from sgf_pipeline.assets.shown import OWNERS
+
+# Dagster says so when it resolves a job, long after this module. The lock file pins it; the notice helps no user.
+warnings.filterwarnings("ignore", "Parameter `owners` of .*(to_job|JobDefinition)", dg.BetaWarning)
 
 register_batch = dg.define_asset_job(
     "register_batch",

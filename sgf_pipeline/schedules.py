@@ -17,7 +17,7 @@ from sgf_pipeline.jobs import build_shard
 from sgf_pipeline.partitions import shard_key
 from sgf_pipeline.pools import prepare_pools
 from sgf_pipeline.resources.lake import LakeResource
-from sgf_pipeline.tenants import Tenant
+from sgf_pipeline.tenants import Tenant, nightly_batch_id
 
 
 def nightly_schedules(tenants: Sequence[Tenant]) -> list[dg.ScheduleDefinition]:
@@ -57,7 +57,7 @@ def _nightly(tenant: Tenant) -> dg.ScheduleDefinition:
 def _registered(lake: LakeResource, tenant: Tenant, night: date) -> GenerationRequest:
     """The night as it was first registered, whatever the file of tenants has become since."""
     try:
-        return batches.load(lake, tenant.batch_id(night))
+        return batches.load(lake, nightly_batch_id(tenant.tenant, night))
     except UnknownBatchError:
         return batches.register(lake, tenant.night_request(night))
 

@@ -24,6 +24,11 @@ SECOND_LOOKS = (30, 120)  # minutes after ``at``: a storage that was down then m
 _OURS = ("tenant", "start_date", "end_date", "seed", "population_seed", "population_size", "difficulty")
 
 
+def nightly_batch_id(tenant: str, night: date) -> str:
+    """``nightly_<tenant>_YYYY_MM_DD``: the night's name, by the last day of its period."""
+    return f"nightly_{tenant}_{night:%Y_%m_%d}"
+
+
 class Difficulty(BaseModel):
     """How hard fraud is to find, night by night: fraudsters learn."""
 
@@ -110,10 +115,6 @@ class Tenant(BaseModel):
         nights = [newest - timedelta(days=back) for back in range(self.catch_up_nights, -1, -1)]
         return [night for night in nights if night >= self.first_night]
 
-    def batch_id(self, night: date) -> str:
-        """``nightly_<tenant>_YYYY_MM_DD``."""
-        return f"nightly_{self.tenant}_{night:%Y_%m_%d}"
-
     def night_request(self, night: date) -> GenerationRequest:
         """The request of one night. Raises ``InvalidRequestError`` as every door does."""
         zone = ZoneInfo(self.time_zone)
@@ -131,7 +132,9 @@ class Tenant(BaseModel):
             "population_size": self.population_size,
             "difficulty": self.difficulty.on((night - self.first_night).days),
         }
-        return parse_request(self.batch_id(night), content, {"requested_by": "nightly", **self.delivery})
+        return parse_request(
+            nightly_batch_id(self.tenant, night), content, {"requested_by": "nightly", **self.delivery}
+        )
 
 
 class _File(BaseModel):

@@ -11,9 +11,16 @@ import pytest
 
 from sgf_pipeline import batches, launch
 from sgf_pipeline.cli.launching import raise_where_failed
-from sgf_pipeline.dagster_client import DagsterClient, Failure, OrchestratorError, OrchestratorUnavailableError
+from sgf_pipeline.dagster_client import DagsterClient, Failure
 from sgf_pipeline.definitions import lake_of
-from sgf_pipeline.domain.errors import ConfigurationError, SgfError, StorageUnavailableError, outcome_of
+from sgf_pipeline.domain.errors import (
+    ConfigurationError,
+    OrchestratorError,
+    OrchestratorUnavailableError,
+    SgfError,
+    StorageUnavailableError,
+    outcome_of,
+)
 from sgf_pipeline_tests.conftest import small_request
 
 CLOSED = "http://user:secret@127.0.0.1:9"  # nobody listens on the discard port

@@ -53,7 +53,7 @@ class StageFiles(dg.ConfigurableIOManager):
         portrait = Portrait(rows)
         path = stage_path(self.lake, context.asset_key.path[-1], batch_id, scenario)
         with failing_plainly():
-            written = self.lake.write_rows(path, portrait.rows, owner=context.run_id)
+            written = self.lake.write_rows(path, portrait.rows, owner=context.run.run_id)
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": written.rows,

@@ -23,7 +23,7 @@ from yaml import YAMLError
 from sgf_pipeline import batches
 from sgf_pipeline.assets.stage_files import stage_path
 from sgf_pipeline.definitions import build_definitions, lake_of, llm_of
-from sgf_pipeline.domain.errors import OUTCOMES, ConfigurationError, SgfError
+from sgf_pipeline.domain.errors import ConfigurationError, SgfError, error_class
 from sgf_pipeline.domain.request import GenerationRequest, parse_request
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.partitions import shard_key
@@ -210,14 +210,13 @@ def _execute(
 
 
 def _first_failure(result: dg.ExecuteInProcessResult) -> SgfError:
-    classes = {cls.__name__: cls for cls in OUTCOMES}
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
             failure = data.user_failure_data
             if failure is not None:
                 named = failure.metadata.get("error")
-                return classes.get(str(named.value) if named else "", SgfError)(failure.description)
+                return error_class(str(named.value) if named else None)(failure.description)
             cause = data.error.cause or data.error if data.error else None
             return SgfError(f"step {event.step_key} broke: {cause.message.strip() if cause else 'no message'}")
     return SgfError(f"run {result.run_id} failed: see it in the web interface")

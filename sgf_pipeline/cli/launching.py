@@ -14,12 +14,13 @@ import typer
 
 from sgf_pipeline import batches, launch
 from sgf_pipeline.cli import statuses
-from sgf_pipeline.dagster_client import DagsterClient, OrchestratorError
+from sgf_pipeline.dagster_client import DagsterClient
 from sgf_pipeline.definitions import lake_of
-from sgf_pipeline.domain.errors import InvalidRequestError, SgfError, UnknownBatchError
+from sgf_pipeline.domain.errors import InvalidRequestError, OrchestratorError, SgfError, UnknownBatchError, error_class
 from sgf_pipeline.domain.request import GenerationRequest, check_tenant, parse_request
 from sgf_pipeline.launch import BatchState, BatchStatus
 from sgf_pipeline.resources.lake import LakeResource
+from sgf_pipeline.tenants import nightly_batch_id
 
 MAX_NIGHTS = 1000
 
@@ -166,7 +167,7 @@ def _nights_of(lake: LakeResource, tenant: str, nights: str) -> list[str]:
     found, missing = [], []
     for number in range((last - first).days + 1):
         night = first + timedelta(days=number)
-        batch_id = f"nightly_{tenant}_{night:%Y_%m_%d}"
+        batch_id = nightly_batch_id(tenant, night)
         try:
             found.append(batches.load(lake, batch_id).batch_id)
         except UnknownBatchError:
@@ -197,20 +198,9 @@ def raise_where_failed(ended: Sequence[BatchStatus]) -> None:
         failure = one.first_failure
         if failure is not None:
             scenario, why = failure
-            raise _error_class(why.kind)(f"{one.batch_id}, {scenario or 'manifest'}: {why.error}")
+            raise error_class(why.kind)(f"{one.batch_id}, {scenario or 'manifest'}: {why.error}")
         if one.state is not BatchState.COMPLETE:
             raise SgfError(f"batch {one.batch_id!r} is {one.state}: sgf launch --batch-id {one.batch_id} goes on")
-
-
-def _error_class(name: str | None) -> type[SgfError]:
-    """The class of an error that a run named; the root where it is none of ours."""
-    waiting: list[type[SgfError]] = [SgfError]
-    while waiting:
-        cls = waiting.pop()
-        if cls.__name__ == name:
-            return cls
-        waiting += cls.__subclasses__()
-    return SgfError
 
 
 def _counted(number: int, word: str) -> str:

@@ -67,6 +67,14 @@ class SinkUnavailableError(TransientError):
     """A sink did not answer."""
 
 
+class OrchestratorError(PermanentError):
+    """Dagster refuses what is asked, or the code that it should run cannot be loaded."""
+
+
+class OrchestratorUnavailableError(TransientError):
+    """Dagster's webserver did not answer, or is still starting."""
+
+
 class ReconciliationError(PermanentError):
     """A sink does not hold what the receipts say: it was changed after the export."""
 
@@ -99,9 +107,21 @@ OUTCOMES: dict[type[SgfError], Outcome] = {
     ValidationFailedError: Outcome(5, 500, retry=False),
     ExplanationError: Outcome(5, 500, retry=False),
     SinkError: Outcome(4, 502, retry=False),
+    OrchestratorError: Outcome(4, 502, retry=False),
     ReconciliationError: Outcome(4, 500, retry=False),
     AuditError: Outcome(6, 500, retry=False),
 }
+
+
+def error_class(name: str | None) -> type[SgfError]:
+    """The class of an error that a run named in its failure; the root where it is none of ours."""
+    waiting: list[type[SgfError]] = [SgfError]
+    while waiting:
+        cls = waiting.pop()
+        if cls.__name__ == name:
+            return cls
+        waiting += cls.__subclasses__()
+    return SgfError
 
 
 def outcome_of(error: SgfError) -> Outcome:

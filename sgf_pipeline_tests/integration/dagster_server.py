@@ -20,7 +20,7 @@ from sgf_pipeline.definitions import lake_of
 from sgf_pipeline.domain.errors import SgfError
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.settings import Settings
-from sgf_pipeline_tests.integration.services import free_port, listens
+from sgf_pipeline_tests.integration.services import Postgres, free_port, listens
 
 PROJECT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 180.0  # a busy machine imports for half a minute, and the backfill daemon sleeps as long
@@ -38,14 +38,21 @@ def until(holds: Callable[[], bool], what: str) -> None:
 class DagsterServer:
     """Dagster with its instance, lake, warehouse and cache below ``folder``; the model's answers in ``case_cache``.
 
-    ``module`` is the code location's module: another one is for tests of code that cannot be loaded.
+    ``module`` is the code location's module: another one is for tests of code that cannot be loaded. With ``postgres``
+    instance and warehouse lie there, as on a server.
     """
 
-    def __init__(self, folder: Path, case_cache: Path, module: str = "sgf_pipeline.definitions") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        case_cache: Path,
+        module: str = "sgf_pipeline.definitions",
+        postgres: Postgres | None = None,
+    ) -> None:
         self.folder = folder
         self.home = folder / "dagster"
         self.home.mkdir(parents=True)
-        shutil.copyfile(PROJECT / "dagster.yaml", self.home / "dagster.yaml")
+        shutil.copyfile(PROJECT / ("k8s" if postgres else ".") / "dagster.yaml", self.home / "dagster.yaml")
         self.code_port, self.port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.module = module
@@ -56,6 +63,9 @@ class DagsterServer:
             "SGF_DAGSTER_URL": self.url,
             "DATABASE_URL": f"sqlite:///{folder}/warehouse.sqlite",
         }
+        if postgres is not None:
+            instance = postgres.new_database().replace("postgresql://", "postgresql+psycopg2://")
+            self.values |= {"DATABASE_URL": postgres.new_database(), "DAGSTER_POSTGRES_URL": instance}
         self.environment = {**os.environ, **self.values, "COLUMNS": "200"}
         self.settings = Settings.model_validate({name.lower(): value for name, value in self.values.items()})
         self.lake: LakeResource = lake_of(self.settings)

@@ -16,8 +16,15 @@ from graphql import GraphQLSchema, build_client_schema, get_introspection_query,
 from sgf_pipeline import batches, graphql_documents, launch
 from sgf_pipeline.cli import launching
 from sgf_pipeline.cli.main import main
-from sgf_pipeline.dagster_client import DagsterClient, OrchestratorError, OrchestratorUnavailableError
-from sgf_pipeline.domain.errors import InvalidRequestError, ScenarioNotRequestedError, StorageError, UnknownBatchError
+from sgf_pipeline.dagster_client import DagsterClient
+from sgf_pipeline.domain.errors import (
+    InvalidRequestError,
+    OrchestratorError,
+    OrchestratorUnavailableError,
+    ScenarioNotRequestedError,
+    StorageError,
+    UnknownBatchError,
+)
 from sgf_pipeline.launch import BatchState, ShardState
 from sgf_pipeline_tests.conftest import small_request
 from sgf_pipeline_tests.integration.dagster_server import DagsterServer, until
