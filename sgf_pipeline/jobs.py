@@ -36,6 +36,7 @@ close_batch = dg.define_asset_job(
         "by itself."
     ),
     owners=OWNERS,
+    tags={"dagster/priority": "1"},  # a finished batch does not wait behind the shards of others
 )
 train_base = dg.define_asset_job(
     "train_base",
