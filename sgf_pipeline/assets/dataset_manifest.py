@@ -60,7 +60,7 @@ The three checks measure, they stop nothing.
 
 - `data_docs`: the distributions, expectation by expectation; `s3_uri`: the dataset
 - `realism_in_goal` of `realism_judged` statistics; `expectations_met` of `expectations`; `shortcuts_failed`;
-  `worst_shortcut_auc` and `worst_shortcut_recall` of the whole batch
+  `worst_shortcut_auc` and `worst_shortcut_recall` of the whole batch, where it is large enough to be judged
 - `cases`, `input_tokens`, `output_tokens`, `cost_usd`: the model's part, cached answers included
 """,
 )
@@ -81,13 +81,14 @@ def dataset_manifest(
     shown = {"data_docs": address(lake.uri(docs))} if request.delivery.s3 else {}
     yield dg.MaterializeResult(
         metadata={
+            **shown,
+            "s3_uri": address(manifest["s3_uri"]) if manifest["s3_uri"] else "not exported",
             "number": manifest["number"],
             "dagster/row_count": manifest["rows"],
             "fraudulent": manifest["fraudulent"],
             "legit": manifest["legit"],
             "seconds": watch.seconds,
             **_figures(manifest),
-            "s3_uri": address(manifest["s3_uri"]) if manifest["s3_uri"] else "not exported",
             "receipts_sha": manifest["receipts_sha"],
             "audit_position": manifest["audit"]["position"],
             "sinks": dg.MetadataValue.md(_sinks_table(manifest["sinks"])),
@@ -100,7 +101,6 @@ def dataset_manifest(
                     for name, r in manifest["shards"].items()
                 )
             ),
-            **shown,
         },
         data_version=dg.DataVersion(manifest["receipts_sha"]),
         check_results=[

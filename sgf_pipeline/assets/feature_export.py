@@ -1,7 +1,5 @@
 """Stage 6d: window features of the shard's rows, as Parquet beside the dataset: to train on, and to serve."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
 from sgf_pipeline import batches
@@ -21,7 +19,6 @@ from sgf_pipeline.resources.lake import LakeResource
     partitions_def=shards,
     # read below, without the columns of the labels
     deps=["labelled_transactions"],
-    output_required=False,
     code_version="1",
     retry_policy=RETRIES,
     kinds={"parquet", "feast"},
@@ -34,7 +31,7 @@ Only rows strictly earlier count, and no label is read, so that the same figures
 features`).
 """,
 )
-def feature_export(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.Output[None]]:
+def feature_export(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult[None]:
     """Write the shard's features whole or not at all, or note that the request exports no files."""
     watch = Stopwatch()
     with failing_plainly():
@@ -43,15 +40,13 @@ def feature_export(context: dg.AssetExecutionContext, lake: LakeResource) -> Ite
         if not shard.request.delivery.s3:
             lake.remove(file)
             note(context, lake, shard, "features", {"state": "skipped", "why": "--no-s3"})
-            context.log.info("feature export skipped: --no-s3")
-            return
+            return dg.MaterializeResult(metadata={"state": "skipped: --no-s3"})
         labelled = stage_path(lake, "labelled_transactions", shard.request.batch_id, shard.scenario)
         rows = lake.read_rows(labelled, columns=list(LOG_COLUMNS))
         written = lake.write_rows(file, feature_rows(rows), owner=context.run.run_id)
         state = {"state": "done", "rows": written.rows, "sha256": written.sha256, "bytes": written.bytes}
         note(context, lake, shard, "features", state)
-    yield dg.Output(
-        None,
+    return dg.MaterializeResult(
         metadata={
             "dagster/row_count": written.rows,
             "dagster/uri": written.uri,

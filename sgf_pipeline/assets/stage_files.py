@@ -57,13 +57,14 @@ class StageFiles(dg.ConfigurableIOManager):
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": written.rows,
-                "dagster/uri": written.uri,
+                "seconds": watch.seconds,
+                **portrait.numbers(),
+                **_facts(rows.facts),
+                **(metadata or {}),
+                **portrait.pictures(),
                 "bytes": written.bytes,
                 "sha256": written.sha256,
-                "seconds": watch.seconds,
-                **portrait.metadata(),
-                **_figures(rows.facts),
-                **(metadata or {}),
+                "dagster/uri": written.uri,
             },
             data_version=dg.DataVersion(written.sha256),
         )
@@ -78,9 +79,10 @@ class StageFiles(dg.ConfigurableIOManager):
             return self.lake.read_rows(path, batch_rows=self.batch_rows)
 
 
-def _figures(facts: Mapping[str, Any]) -> dict[str, float]:
-    """The facts that are numbers, each by itself: only such can be followed over batches."""
-    return {name: value for name, value in facts.items() if isinstance(value, int | float)}
+def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The stream's facts, each by itself: only plain numbers can be followed over batches."""
+    plain = (int, float, str)
+    return {name: value if isinstance(value, plain) else dg.MetadataValue.json(value) for name, value in facts.items()}
 
 
 class Portrait:
@@ -118,18 +120,21 @@ class Portrait:
             for number, count in zip(*np.unique(day[chosen], return_counts=True), strict=True):
                 self._days[label][int(number)] = self._days[label].get(int(number), 0) + int(count)
 
-    def metadata(self) -> dict[str, Any]:
-        """Counts, amounts, the stream's facts, first rows, and a picture where rows have labels and times."""
+    def numbers(self) -> dict[str, Any]:
+        """Frauds and amounts, where rows have them."""
         shown: dict[str, Any] = {}
-        if self._source.facts:
-            shown["facts"] = dg.MetadataValue.json(self._source.facts)
-        if self._first is not None:
-            shown["first_rows"] = dg.MetadataValue.md(_markdown(self._first))
         if "is_fraud" in self._source.schema.names:
             shown["fraudulent"] = self._frauds
         if any(self._days.values()):
             shown["amount_legit"] = round(self._amount[False], 2)
             shown["amount_fraudulent"] = round(self._amount[True], 2)
+        return shown
+
+    def pictures(self) -> dict[str, Any]:
+        """The first rows; a drawing where rows have labels and times."""
+        shown: dict[str, Any] = {}
+        if self._first is not None:
+            shown["first_rows"] = dg.MetadataValue.md(_markdown(self._first))
         # one picture a shard: the stage that people look at
         if any(self._days.values()) and "explanation" in self._source.schema.names:
             shown["picture"] = dg.MetadataValue.md(f"![shard](data:image/png;base64,{self._picture()})")
@@ -138,7 +143,7 @@ class Portrait:
     def _picture(self) -> str:
         from matplotlib.figure import Figure  # 0.3 s, and only where a picture is drawn
 
-        figure = Figure(figsize=(8, 2.4), layout="constrained")
+        figure = Figure(figsize=(8, 2.7), layout="constrained")
         days, amounts = figure.subplots(1, 2)
         first = min(min(counts) for counts in self._days.values() if counts)
         edges = 10 ** (np.arange(60) / 7.5 - 2)
@@ -151,7 +156,7 @@ class Portrait:
             amounts.step(edges, self._log_amounts[label] / total, color=colour, label=name)
         days.set(title="rows a day", xlabel="day of the period", yscale="symlog")
         amounts.set(title="amounts, share of each class", xscale="log", xlabel="amount")
-        days.legend(frameon=False)
+        figure.legend(*days.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
         out = io.BytesIO()
         figure.savefig(out, format="png", dpi=80)
         return base64.b64encode(out.getvalue()).decode()

@@ -1,7 +1,5 @@
 """Stage 6c: the stream: the shard's transactions and labels on Kafka, each exactly once."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
 from sgf_pipeline import batches
@@ -21,7 +19,6 @@ NO_BROKER = "KAFKA_BOOTSTRAP_SERVERS is not set"
 @dg.asset(
     group_name="export",
     partitions_def=shards,
-    output_required=False,
     code_version="1",
     retry_policy=RETRIES,
     kinds={"kafka"},
@@ -37,7 +34,7 @@ def stream_export(
     labelled_transactions: RowStream,
     lake: LakeResource,
     stream: dg.ResourceParam[Stream],
-) -> Iterator[dg.Output[None]]:
+) -> dg.MaterializeResult[None]:
     """Publish what is not there yet, or note why nothing is published.
 
     A run without a broker leaves the note of an earlier one that published these rows.
@@ -53,11 +50,10 @@ def stream_export(
         published = _published(lake, shard, data_sha)
         if why and published:
             context.log.warning(f"stream export skipped: {why}; the receipt goes on saying that it was done before")
-            return
+            return dg.MaterializeResult(metadata={"state": f"skipped, done before: {why}"})
         if why:
             note(context, lake, shard, "stream", {"state": "skipped", "why": why})
-            context.log.info(f"stream export skipped: {why}")
-            return
+            return dg.MaterializeResult(metadata={"state": f"skipped: {why}"})
         key = ShardKey(shard.request.content.tenant, shard.request.batch_id, shard.scenario)
         labels = labels_of(lake.read_rows(labelled, columns=["transaction_id", "is_fraud"]))
         delivered = Delivered(key, data_sha, shard.request.content.currency, labels)
@@ -65,7 +61,7 @@ def stream_export(
         state = {"state": "done", "topic": stream.topic, "labels_topic": stream.labels_topic, "labels": vars(labels)}
         note(context, lake, shard, "stream", state)
     topics = {"topic": stream.topic, "labels_topic": stream.labels_topic}
-    yield dg.Output(None, metadata={"sent_now": sent, **topics, "seconds": watch.seconds})
+    return dg.MaterializeResult(metadata={"sent_now": sent, **topics, "seconds": watch.seconds})
 
 
 def _published(lake: LakeResource, shard: Shard, data_sha: str) -> bool:

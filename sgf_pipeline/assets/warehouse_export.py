@@ -1,7 +1,5 @@
 """Stage 6b: the warehouse: the shard's rows in the table ``transactions``."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
 from sgf_pipeline import pools
@@ -19,7 +17,6 @@ from sgf_pipeline.resources.warehouse import AnyWarehouse
 @dg.asset(
     group_name="export",
     partitions_def=shards,
-    output_required=False,
     code_version="1",
     pool=pools.DATABASE,
     retry_policy=RETRIES,
@@ -37,17 +34,18 @@ def warehouse_export(
     labelled_transactions: RowStream,
     lake: LakeResource,
     warehouse: dg.ResourceParam[AnyWarehouse],
-) -> Iterator[dg.Output[None]]:
+) -> dg.MaterializeResult[None]:
     """Load the shard, or note that the request does not want it."""
     watch = Stopwatch()
     with failing_plainly():
         shard = shard_of(context, lake)
         if not shard.request.delivery.save:
             note(context, lake, shard, "warehouse", {"state": "skipped", "why": "--no-save"})
-            context.log.info("warehouse export skipped: --no-save")
-            return
+            return dg.MaterializeResult(metadata={"state": "skipped: --no-save"})
         key = ShardKey(shard.request.content.tenant, shard.request.batch_id, shard.scenario)
         rows = warehouse.load(key, labelled_transactions, shard.request.content.currency)
         state = {"state": "done", "table": "transactions", "address": warehouse.address}
         note(context, lake, shard, "warehouse", state)
-    yield dg.Output(None, metadata={"dagster/row_count": rows, "address": warehouse.address, "seconds": watch.seconds})
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": rows, "address": warehouse.address, "seconds": watch.seconds}
+    )
