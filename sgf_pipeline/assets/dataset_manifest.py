@@ -15,7 +15,7 @@ from sgf_pipeline import batches
 from sgf_pipeline.assets.feature_export import feature_export
 from sgf_pipeline.assets.lake_export import lake_export
 from sgf_pipeline.assets.shard_context import failing_plainly
-from sgf_pipeline.assets.shown import OWNERS, Stopwatch, address
+from sgf_pipeline.assets.shown import OWNERS, Stopwatch, address, check
 from sgf_pipeline.assets.sinks import RETRIES
 from sgf_pipeline.assets.stage_files import stage_path
 from sgf_pipeline.assets.stream_export import stream_export
@@ -48,7 +48,7 @@ AUDITED_ROWS = 2_000_000  # above, the whole batch would not fit into memory: it
     ],
     code_version="1",
     retry_policy=RETRIES,
-    check_specs=[dg.AssetCheckSpec(name, asset="dataset_manifest", description=text) for name, text in CHECKS.items()],
+    check_specs=[check("dataset_manifest", name, text, batch_ids, blocking=False) for name, text in CHECKS.items()],
     kinds={"json"},
     owners=OWNERS,
     description="""The immutable record of a finished batch: request, exact counts, receipts, model, cost, what every

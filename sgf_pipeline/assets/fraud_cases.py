@@ -33,7 +33,8 @@ each with the brief that it answers.
 
 The only asset that asks the model. Briefs are drawn by the seed; an answer that breaks the schema or its scenario's
 rules is asked for again, then given up for a fresh brief; accepted answers are cached. Its code version names prompt
-and model: another model, or another adapter, marks these cases and what was made of them as stale.
+and model: another model, or another adapter, marks these cases as stale and, once they are written anew, what was
+made of the old ones.
 
 - `case_id`, `brief` and `case` (both JSON), `attempts`, `input_tokens`, `output_tokens`: the columns
 - `valid_at_first_try_share`, `rejected_answers` (by reason in `rejected`): how well the model answered

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from sgf_pipeline.assets.shard_context import failing_plainly, shard_of
-from sgf_pipeline.assets.shown import OWNERS, Stopwatch, columns
+from sgf_pipeline.assets.shown import OWNERS, Stopwatch, check, columns
 from sgf_pipeline.assets.stage_files import StageFiles
 from sgf_pipeline.domain.errors import ExplanationError
 from sgf_pipeline.domain.schema import TRANSACTION_SCHEMA
@@ -25,10 +25,12 @@ LABELLING_VERSION = "2"
     io_manager_key="stage_files",
     code_version=LABELLING_VERSION,
     check_specs=[
-        dg.AssetCheckSpec(
+        check(
+            "labelled_transactions",
             "explanations_true",
-            asset="labelled_transactions",
-            description="every number of every explanation is recomputed from the rows; only frauds have one",
+            "every number of every explanation is recomputed from the rows; only frauds have one",
+            shards,
+            blocking=True,
         )
     ],
     kinds={"pandas", "parquet"},

@@ -1,9 +1,10 @@
-"""What people are shown of every asset besides its rows: its owners, its columns, where to read on, how long it took.
+"""What people are shown of every asset besides its rows: its owners, columns, checks, addresses, how long it took.
 
 Belongs here: what several assets show in the same way. What one asset alone shows lies with it.
 """
 
 import time
+import warnings
 
 import dagster as dg
 import pyarrow as pa
@@ -32,6 +33,17 @@ class Stopwatch:
 def columns(schema: pa.Schema) -> dict[str, dg.TableSchema]:
     """The columns with their meanings, as the web interface's table of columns: labels are tagged as such."""
     return {"dagster/column_schema": dg.TableSchema([_column(field) for field in schema])}
+
+
+def check(
+    asset: str, name: str, description: str, partitions: dg.PartitionsDefinition[str], *, blocking: bool
+) -> dg.AssetCheckSpec:
+    """A check that is answered for each partition, so that its page tells the shards from one another."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)  # the lock file pins Dagster; the notice helps no user
+        return dg.AssetCheckSpec(
+            name, asset=asset, description=description, partitions_def=partitions, blocking=blocking
+        )
 
 
 def address(uri: str) -> dg.MetadataValue:

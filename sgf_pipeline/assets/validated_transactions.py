@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from sgf_pipeline.assets.shard_context import Shard, failing_plainly, shard_of
-from sgf_pipeline.assets.shown import OWNERS, Stopwatch, columns
+from sgf_pipeline.assets.shown import OWNERS, Stopwatch, check, columns
 from sgf_pipeline.assets.stage_files import StageFiles
 from sgf_pipeline.domain.errors import ValidationFailedError
 from sgf_pipeline.domain.schema import CLEAN_SCHEMA
@@ -62,7 +62,7 @@ def check_name(line: str) -> str:
     io_manager_key="stage_files",
     code_version=GATE_VERSION,
     check_specs=[
-        dg.AssetCheckSpec(name, asset="validated_transactions", description=text)
+        check("validated_transactions", name, text, shards, blocking=True)
         for name, text in {**CHECKS, **{check_name(line): text for line, text in AUDIT.items()}}.items()
     ],
     kinds={"pandera", "parquet"},

@@ -99,6 +99,10 @@ def test_a_batch_is_registered_from_the_launchpad_and_never_changed_by_it(make_s
     assert "count is 50 there and 60 here" in failure_text(other)
     bad = launch(register_config(fraud_ratio=3.0))
     assert "fraud_ratio" in failure_text(bad)
+    unmarked = launch(register_config(register_new=False, count=60))
+    assert "count is 50 there and 60 here" in failure_text(unmarked)
+    shown = launch({"loggers": register_config()["loggers"]})
+    assert shown.success
     lake = lake_of(settings)
     request = batches.load(lake, "launched_1")
     event = first.get_asset_materialization_events()[0].materialization
@@ -109,7 +113,7 @@ def test_a_batch_that_nobody_registered_says_so(make_settings, instance):
     """Guards against a key typed by hand in the web interface failing with a stack of paths."""
     instance.add_dynamic_partitions("batch_id", ["never_registered"])
     result = run(build_definitions(make_settings()), instance, "register_batch", "never_registered")
-    assert "is not registered" in failure_text(result)
+    assert "is not registered: set register_new to true" in failure_text(result)
 
 
 def test_the_sensor_asks_once_for_each_set_of_receipts(make_settings):
