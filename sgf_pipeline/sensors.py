@@ -11,7 +11,9 @@ import dagster as dg
 
 from sgf_pipeline import batches
 from sgf_pipeline.domain.errors import SgfError, TransientError, UnknownBatchError
+from sgf_pipeline.domain.request import GenerationRequest
 from sgf_pipeline.jobs import close_batch
+from sgf_pipeline.partitions import shard_key
 from sgf_pipeline.pools import prepare_pools
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.resources.notifier import FailedRun, Notifier
@@ -67,19 +69,26 @@ def _changed(context: dg.SensorEvaluationContext, known: set[str]) -> set[str]:
     return {one.get(BATCH_TAG) or one.get("dagster/partition", "") for one in tags} | set(last["again"])
 
 
-def _is_settled(instance: dg.DagsterInstance, batch_id: str) -> bool:
-    """Whether the newest run of every shard has succeeded: else a receipt is about to change, or half of it has."""
+def _is_settled(instance: dg.DagsterInstance, request: GenerationRequest) -> bool:
+    """Whether the newest run of every requested shard has succeeded: else a receipt is about to change, or half of it.
+
+    A run that was cancelled before it began has changed nothing, nor has one of a cell that the request does not name.
+    """
     newest: dict[str, dg.DagsterRun] = {}
-    for run in instance.get_runs(dg.RunsFilter(tags={BATCH_TAG: batch_id})):  # newest first
-        newest.setdefault(run.tags["dagster/partition"], run)
-    return all(run.is_success for run in newest.values())
+    for record in instance.get_run_records(dg.RunsFilter(tags={BATCH_TAG: request.batch_id})):  # newest first
+        run = record.dagster_run
+        if run.status != dg.DagsterRunStatus.CANCELED or record.start_time is not None:
+            newest.setdefault(run.tags["dagster/partition"], run)
+    wanted = (str(shard_key(request.batch_id, name)) for name in request.content.scenarios)
+    return all(key not in newest or newest[key].is_success for key in wanted)
 
 
 def _manifest_requests(instance: dg.DagsterInstance, lake: LakeResource, batch_id: str) -> list[dg.RunRequest]:
-    due = batches.manifest_due(lake, batches.load(lake, batch_id))
+    request = batches.load(lake, batch_id)
+    due = batches.manifest_due(lake, request)
     if not due.is_due:
         return []
-    if not _is_settled(instance, batch_id):
+    if not _is_settled(instance, request):
         return []
     earlier = instance.get_run_records(
         dg.RunsFilter(tags={"dagster/partition": batch_id, RECEIPTS_TAG: due.receipts_sha[:16]})

@@ -47,12 +47,12 @@ class Sensed:
                 state = {"state": "skipped", "why": "not wanted", "run": run_id}
                 batches.add_to_receipt(self.lake, self.batch, scenario, "d1", sink, state, {})
 
-    def begin(self, scenario: str) -> dg.DagsterRun:
+    def begin(self, scenario: str, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED) -> dg.DagsterRun:
         """A run of one shard, under way."""
         return self.own.create_run_for_job(
             self.definitions.resolve_job_def("build_shard"),
             tags=shard_tags(self.batch.batch_id, scenario),
-            status=dg.DagsterRunStatus.STARTED,
+            status=status,
         )
 
     def succeed(self, begun: dg.DagsterRun) -> None:
@@ -96,6 +96,14 @@ def test_a_failed_rebuild_gives_no_manifest_until_it_is_mended(sensed: Sensed) -
     sensed.own.report_run_failed(failed)
     assert sensed.tick() == []
     sensed.succeed(sensed.begin("card_testing"))
+    assert sensed.tick() == [sensed.batch.batch_id]
+
+
+def test_runs_that_changed_nothing_hold_no_manifest_up(sensed: Sensed) -> None:
+    """Guards against a batch that is never closed because a run was cancelled in the queue, or of a foreign cell."""
+    sensed.export()
+    sensed.own.report_run_canceled(sensed.begin("card_testing", dg.DagsterRunStatus.NOT_STARTED))
+    sensed.own.report_run_failed(sensed.begin("phishing"))  # which the request does not name
     assert sensed.tick() == [sensed.batch.batch_id]
 
 
