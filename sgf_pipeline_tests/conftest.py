@@ -1,12 +1,13 @@
 """What several test modules share: settings that touch nothing of the user's, and batches built once a session."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 
 from sgf_pipeline.domain.request import GenerationRequest, parse_request
 from sgf_pipeline.settings import Settings
@@ -27,6 +28,13 @@ def _no_user_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
         ):
             del os.environ[name]
     os.environ["DAGSTER_HOME"] = str(home)
+
+
+@pytest.fixture(autouse=True)
+def _no_instance_of_another_test() -> Iterator[None]:
+    """Definitions are loaded with the state of the instance that was opened last, and another test may have closed it."""
+    with set_defs_state_storage(None):  # dagster has no public name for it
+        yield
 
 
 @pytest.fixture(scope="session")
