@@ -32,7 +32,7 @@ def _no_user_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_instance_of_another_test() -> Iterator[None]:
-    """Definitions are loaded with the state of the instance that was opened last, and another test may have closed it."""
+    """Definitions are loaded with the state of the instance that was opened last; another test may have closed it."""
     with set_defs_state_storage(None):  # dagster has no public name for it
         yield
 
