@@ -40,7 +40,7 @@ def build_definitions(settings: Settings | None = None, **resources: Any) -> dg.
             settings.kafka_bootstrap_servers, settings.kafka_topic, settings.kafka_labels_topic, settings.kafka_security
         ),
         "notifier": notifier_of(settings),
-        "dagster_url": settings.sgf_dagster_url,
+        "dagster_url": settings.shown_dagster_url,
         **resources,
     }
     tenants = () if settings.sgf_tenants is None else read_tenants(settings.sgf_tenants)

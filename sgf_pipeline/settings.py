@@ -135,6 +135,12 @@ class Settings(BaseSettings):
         return key
 
     @property
+    def shown_dagster_url(self) -> str:
+        """``SGF_DAGSTER_URL`` for people: without the name and password that a proxy may want."""
+        parts = urlsplit(self.sgf_dagster_url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+
+    @property
     def alert_webhook(self) -> str | None:
         """Where failed runs are told. Raises ``ConfigurationError``, which does not show it, where it is no URL."""
         url = "" if self.sgf_alert_webhook is None else self.sgf_alert_webhook.get_secret_value()
@@ -171,7 +177,7 @@ class Settings(BaseSettings):
         if self.s3_endpoint_url and not self.s3_endpoint_url.startswith(("http://", "https://")):
             raise ConfigurationError(f"S3_ENDPOINT_URL {self.s3_endpoint_url!r} is no address: use http(s)://host:port")
         if not _is_web_address(self.sgf_dagster_url):
-            raise ConfigurationError(f"SGF_DAGSTER_URL {self.sgf_dagster_url!r} is no address: use http(s)://host:port")
+            raise ConfigurationError("SGF_DAGSTER_URL is no address: use http(s)://host:port")  # it may hold a password
         _ = self.alert_webhook  # raises where it is none
         _ = self.parquet_key  # raises where it is none
         _ = self.supabase  # raises where only half of it is set

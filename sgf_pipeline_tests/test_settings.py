@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sgf_pipeline.definitions import build_definitions
 from sgf_pipeline.domain.errors import ConfigurationError
 from sgf_pipeline.settings import RedisServer, Settings, read_settings, redis_server
 
@@ -88,8 +89,17 @@ def test_what_is_no_web_address_is_refused_and_a_webhook_never_shown(url, monkey
     assert url not in str(caught.value)
     monkeypatch.setenv("SGF_ALERT_WEBHOOK", "")
     monkeypatch.setenv("SGF_DAGSTER_URL", url)
-    with pytest.raises(ConfigurationError, match="SGF_DAGSTER_URL"):
+    with pytest.raises(ConfigurationError, match="SGF_DAGSTER_URL") as caught:
         read_settings()
+    assert url not in str(caught.value)
+
+
+def test_the_address_that_people_are_shown_has_no_password(monkeypatch):
+    """Guards against the proxy's password in a notice of a failed run."""
+    monkeypatch.setenv("SGF_DAGSTER_URL", "https://viewer:hunter2@ui.example.org:8443/dagster/")
+    settings = read_settings()
+    assert settings.shown_dagster_url == "https://ui.example.org:8443/dagster"
+    assert build_definitions(settings).resources["dagster_url"] == settings.shown_dagster_url
 
 
 def test_nobody_else_reads_the_environment():

@@ -72,6 +72,10 @@ def _night(folder: Path, rows: int, postgres: bool, ended: ExitStack) -> dict[st
         ended.callback(server.stop)
         environment["DATABASE_URL"] = server.new_database()
         environment["DAGSTER_POSTGRES_URL"] = server.new_database().replace("postgresql://", "postgresql+psycopg2://")
+    batch = folder / "data" / "datasets" / "tenant=acme" / f"batch_id=nightly_acme_{night:%Y_%m_%d}"
+    manifest = batch / "_manifest.json"
+    if manifest.exists():
+        raise SystemExit(f"--folder {str(folder)!r} holds this night already: name another")
     print(f"the night of {night} is due at {tick:%H:%M} UTC; {folder}", file=sys.stderr)
     with (folder / "daemon.log").open("wb") as log:
         daemon = subprocess.Popen(
@@ -79,8 +83,6 @@ def _night(folder: Path, rows: int, postgres: bool, ended: ExitStack) -> dict[st
             cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         ended.callback(os.killpg, daemon.pid, signal.SIGKILL)
-        batch = folder / "data" / "datasets" / "tenant=acme" / f"batch_id=nightly_acme_{night:%Y_%m_%d}"
-        manifest = batch / "_manifest.json"
         told = 0
         while not manifest.exists():
             time.sleep(0.2)
