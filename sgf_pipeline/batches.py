@@ -14,7 +14,7 @@ from typing import Any
 
 from upath import UPath
 
-from sgf_pipeline.domain.errors import AuditError, ConflictError, InvalidRequestError, UnknownBatchError
+from sgf_pipeline.domain.errors import AuditError, ConflictError, InvalidRequestError, StorageError, UnknownBatchError
 from sgf_pipeline.domain.request import GenerationRequest, canonical_json, check_batch_id, parse_request
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.population.places import WITHOUT_CITY
@@ -130,8 +130,16 @@ def add_to_receipt(
 
 
 def receipt(lake: LakeResource, request: GenerationRequest, scenario: ScenarioName) -> dict[str, Any] | None:
-    """The shard's receipt, complete or not; None where no sink has noted anything yet."""
-    found: dict[str, Any] | None = lake.read_json(_receipt_path(lake, request, scenario))
+    """The shard's receipt, complete or not; None where no sink has noted anything yet.
+
+    Raises ``StorageError`` where it is damaged.
+    """
+    path = _receipt_path(lake, request, scenario)
+    found = lake.read_json(path)
+    sinks = {} if found is None else found.get("sinks")
+    whole = isinstance(sinks, dict) and all(isinstance(state, dict) for state in sinks.values())
+    if found is not None and not (whole and "content_sha" in found):
+        raise StorageError(f"receipt {lake.uri(path)} is damaged: remove it and build the shard again")
     return found
 
 
@@ -151,11 +159,14 @@ def receipts_sha(found: Mapping[ScenarioName, Mapping[str, Any]]) -> str:
 
 
 def newest_manifest(lake: LakeResource, request: GenerationRequest) -> dict[str, Any] | None:
-    """The manifest with the highest number, or None."""
+    """The manifest with the highest number, or None. Raises ``StorageError`` where it is damaged."""
     numbers = _manifest_numbers(lake, request)
     if not numbers:
         return None
-    manifest: dict[str, Any] = lake.read_json(manifest_path(lake, request, numbers[-1]))
+    path = manifest_path(lake, request, numbers[-1])
+    manifest = lake.read_json(path)
+    if manifest is None or not {"number", "receipts_sha", "s3_uri"} <= set(manifest):
+        raise StorageError(f"manifest {lake.uri(path)} is damaged: restore it")
     return manifest
 
 
@@ -171,9 +182,10 @@ def all_manifests(lake: LakeResource) -> Iterator[tuple[str, dict[str, Any]]]:
             for name in lake.names(folder):
                 try:
                     manifest = lake.read_json(folder / name)
-                except ValueError as error:
+                except StorageError as error:
                     raise AuditError(f"manifest {lake.uri(folder / name)} is damaged: restore it") from error
-                yield lake.uri(folder / name), manifest
+                if manifest is not None:
+                    yield lake.uri(folder / name), manifest
 
 
 def manifest_path(lake: LakeResource, request: GenerationRequest, number: int) -> UPath:

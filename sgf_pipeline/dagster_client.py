@@ -16,12 +16,15 @@ import httpx
 
 from sgf_pipeline import graphql_documents as documents
 from sgf_pipeline.domain.errors import ConfigurationError, OrchestratorError, OrchestratorUnavailableError
+from sgf_pipeline.progress import Run
 
 LOCATION = "sgf_pipeline"
 REPOSITORY = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
 TIMEOUT_SECONDS = 60.0  # a busy webserver answers late; launching seven runs takes it a second
 CANCEL_ATTEMPTS = 20
 CANCEL_PAUSE_SECONDS = 0.5
+_MAY_STILL_END = ("NOT_STARTED", "STARTED", "CANCELING")
+_STILL_ENDING = "it was asked to end and has not yet; Dagster's daemon marks it as cancelled after some minutes"
 
 
 @dataclass(frozen=True)
@@ -31,17 +34,6 @@ class ServerHealth:
     version: str
     daemons_down: tuple[str, ...]
     """Daemons without a heartbeat: while the queue's or the backfills' is down, what is launched waits."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run, as far as launching is concerned. Times are seconds since 1970."""
-
-    run_id: str
-    status: str
-    created: float
-    updated: float
-    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -260,32 +252,40 @@ class DagsterClient:
     def cancel_runs(self, run_ids: Sequence[str]) -> dict[str, str]:
         """End runs, queued or at work. Returns those that could not be ended, with Dagster's reason.
 
-        A run that is on its way into the queue is waited for, some seconds at most. One whose process is just starting
-        cannot be asked to end either: it is marked as cancelled, which its process looks at before it begins.
+        What Dagster cannot end yet is waited for, ten seconds at most: a run on its way into the queue, and one that
+        was asked to end. One whose process is just starting cannot be asked at all: it is marked as cancelled,
+        which its process looks at before it begins. One whose process is gone is ended by ``run_launcher``. No other is
+        marked from here, where a process at work looks like one that is gone: Dagster's run monitoring does that after
+        ``cancel_timeout_seconds``.
         """
         refused = self._cancel(run_ids, "SAFE_TERMINATE")
         for _ in range(CANCEL_ATTEMPTS):
-            unborn = [run_id for run_id, (status, _) in refused.items() if status == "NOT_STARTED"]
-            if not unborn:
+            waiting = [run_id for run_id, (status, _) in refused.items() if status in _MAY_STILL_END]
+            if not waiting:
                 break
             time.sleep(CANCEL_PAUSE_SECONDS)
-            refused = {run_id: why for run_id, why in refused.items() if run_id not in unborn}
-            refused |= self._cancel(unborn, "SAFE_TERMINATE")
+            refused = {run_id: why for run_id, why in refused.items() if run_id not in waiting}
+            refused |= self._cancel(waiting, "SAFE_TERMINATE")
         starting = [run_id for run_id, (status, _) in refused.items() if status == "STARTING"]
         refused = {run_id: why for run_id, why in refused.items() if run_id not in starting}
         refused |= self._cancel(starting, "MARK_AS_CANCELED_IMMEDIATELY")
-        return {run_id: message for run_id, (_, message) in refused.items()}
+        return {run_id: message for run_id, (status, message) in refused.items() if status != "CANCELED"}
 
     def _cancel(self, run_ids: Sequence[str], policy: str) -> dict[str, tuple[str, str]]:
         """Status and reason of the runs that were refused."""
         if not run_ids:
             return {}
-        answer = self.ask(documents.CANCEL_RUNS, runIds=list(run_ids), policy=policy)
-        results = self._results(answer["terminateRuns"], "TerminateRunsResult", "the cancellation")
+        result = self.ask(documents.CANCEL_RUNS, runIds=list(run_ids), policy=policy)["terminateRuns"]
+        if result["__typename"] == "PythonError":  # one whose code server does not answer keeps Dagster from the others
+            if len(run_ids) == 1:
+                return {run_ids[0]: ("CANCELING", _plain(result["message"]))}
+            return {run_id: why for one in run_ids for run_id, why in self._cancel([one], policy).items()}
         refused = {}
-        for one in results["terminateRunResults"]:
+        for one in self._results(result, "TerminateRunsResult", "the cancellation")["terminateRunResults"]:
             if one["__typename"] == "TerminateRunFailure":
-                refused[one["run"]["runId"]] = (one["run"]["status"], _plain(one["message"]))
+                status = one["run"]["status"]
+                why = _STILL_ENDING if status == "CANCELING" else _plain(one["message"])
+                refused[one["run"]["runId"]] = (status, why)
             elif one["__typename"] != "TerminateRunSuccess":
                 raise _refusal(self, "the cancellation", one)
         return refused
@@ -327,10 +327,7 @@ def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _run(one: Mapping[str, Any]) -> Run:
-    return Run(
-        one["runId"], one["status"], one["creationTime"], one["updateTime"] or one["creationTime"],
-        {tag["key"]: tag["value"] for tag in one["tags"]},
-    )  # fmt: skip
+    return Run(one["runId"], one["status"], {tag["key"]: tag["value"] for tag in one["tags"]})
 
 
 def _stages(steps: Sequence[Mapping[str, Any]]) -> Stages:

@@ -184,7 +184,7 @@ def runs_of(batches: int) -> str:
             "    ... on PythonError { message }",
             "  }",
             "}",
-            "fragment run on Run { runId status creationTime updateTime tags { key value } }",
+            "fragment run on Run { runId status tags { key value } }",
         ]
     )
 

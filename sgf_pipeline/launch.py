@@ -15,36 +15,29 @@ from itertools import repeat
 from typing import Any
 
 from sgf_pipeline import batches
-from sgf_pipeline.dagster_client import ActiveBackfill, DagsterClient, Failure, Run
+from sgf_pipeline.dagster_client import ActiveBackfill, DagsterClient, Failure
 from sgf_pipeline.domain.errors import InvalidRequestError, ScenarioNotRequestedError, UnknownBatchError
 from sgf_pipeline.domain.request import GenerationRequest, check_batch_id, check_scenario
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.partitions import shard_key, shard_tags
+from sgf_pipeline.progress import (
+    RECEIPTS_TAG,
+    ManifestState,
+    Run,
+    ShardState,
+    manifest_state,
+    receipts_tag,
+    shard_state,
+)
 from sgf_pipeline.resources.lake import LakeResource
 
 BUILD_JOB = "build_shard"
 CLOSE_JOB = "close_batch"
-BATCH_TAG = "sgf/batch_id"
 REQUESTED_BY_TAG = "sgf/requested_by"
 BACKFILL_TAG = "dagster/backfill"
 STAGES = 9
 ASKED_AT_ONCE = 20  # batches in one question
 LAKE_READERS = 8
-
-_QUEUED = ("QUEUED", "NOT_STARTED", "MANAGED")
-_RUNNING = ("STARTING", "STARTED", "CANCELING")
-
-
-class ShardState(StrEnum):
-    """Where one shard stands. The newest run decides; without one at work, the receipt does."""
-
-    MISSING = "missing"
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLING = "cancelling"
-    CANCELLED = "cancelled"
 
 
 class BatchState(StrEnum):
@@ -55,11 +48,11 @@ class BatchState(StrEnum):
     RUNNING = "running"
     """A shard is queued, at work or being cancelled, or a backfill is about to queue one."""
     CLOSING = "closing"
-    """Every shard is done, and the manifest is due."""
+    """Every shard is done, and the manifest is due: its run is at work, or is about to be asked for."""
     FAILED = "failed"
-    """The newest run of a shard, or of the manifest, failed, and nothing is at work."""
+    """The newest run of a shard, or each try at the manifest, failed, and nothing is at work."""
     INCOMPLETE = "incomplete"
-    """Shards are missing or cancelled, and nothing is at work."""
+    """Shards are missing or cancelled, or the manifest was cancelled, and nothing is at work."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +85,8 @@ class BatchStatus:
     """The newest manifest is about exactly the shards that stand in the sinks."""
     s3_uri: str | None
     """The dataset's address, where there is a manifest and the request wants files."""
+    manifest_state: ManifestState | None
+    """What becomes of the manifest that is due; None where none is, or shards are not done."""
     closing_run_id: str | None
     """The newest run for the manifest."""
     closing_failure: Failure | None
@@ -185,8 +180,8 @@ def launch(
     """Queue a run of ``build_shard`` for each requested shard that is neither done nor queued nor running.
 
     ``scenarios`` restricts it to some of them; ``again`` launches all, whatever state they are in: a second run of a
-    shard waits for the first, and gives the same bytes. Where every shard is done and only the manifest failed, that
-    is tried again. Raises ``UnknownBatchError``, ``ScenarioNotRequestedError`` and
+    shard waits for the first, and gives the same bytes. Where every shard is done and only the manifest is not, and
+    none is under way, a run for that is queued. Raises ``UnknownBatchError``, ``ScenarioNotRequestedError`` and
     what ``DagsterClient`` raises.
     """
     request = batches.load(lake, batch_id)
@@ -199,13 +194,15 @@ def launch(
         shard.scenario: shard.state for shard in status.shards if shard.scenario in wanted and shard.state in settled
     }
     launched = [name for name in wanted if name not in left_alone]
-    tags = {BATCH_TAG: batch_id, REQUESTED_BY_TAG: requested_by}
+    tags = {REQUESTED_BY_TAG: requested_by}
     run_ids: list[str] = []
     closing: list[str] = []
     if launched:
         run_ids = dagster.launch_runs(BUILD_JOB, [{**shard_tags(batch_id, name), **tags} for name in launched])
-    elif _failed_to_close(status):
-        closing = dagster.launch_runs(CLOSE_JOB, [{"dagster/partition": batch_id, **tags}])
+    elif status.manifest_state not in (None, ManifestState.UNDER_WAY):
+        due = batches.manifest_due(lake, request)
+        tags |= {"dagster/partition": batch_id, RECEIPTS_TAG: receipts_tag(due.receipts_sha)}
+        closing = dagster.launch_runs(CLOSE_JOB, [tags])
     return Launched(batch_id, dict(zip(launched, run_ids, strict=True)), left_alone, closing[0] if closing else None)
 
 
@@ -299,7 +296,7 @@ def cancel(lake: LakeResource, dagster: DagsterClient, batch_id: str) -> Cancell
             dagster.cancel_backfill(one.backfill_id)
     if own:  # a run that was made meanwhile is to be found, too
         (pair,), _ = dagster.runs_and_backfills([_filters(request)])
-    run_ids = [run.run_id for runs in pair for run in runs if run.status in _QUEUED + _RUNNING]
+    run_ids = [run.run_id for runs in pair for run in runs if not run.is_finished]
     refused = dagster.cancel_runs(run_ids)
     return Cancelled(
         batch_id,
@@ -368,20 +365,19 @@ def _status(
     )
     shards = tuple(_shard(request, name, shard_runs, receipts.get(name), active) for name in request.content.scenarios)
     states = {shard.state for shard in shards}
-    closing = closing_runs[0] if closing_runs else None
-    built = max((run.updated for run in shard_runs), default=0.0)
+    wanted = None
+    if states == {ShardState.DONE} and not is_complete:
+        wanted = manifest_state(closing_runs, batches.receipts_sha(receipts))
     if states & {ShardState.QUEUED, ShardState.RUNNING, ShardState.CANCELLING}:
         state = BatchState.RUNNING
-    elif ShardState.FAILED in states:
+    elif ShardState.FAILED in states or wanted is ManifestState.FAILED:
         state = BatchState.FAILED
     elif is_complete:
         state = BatchState.COMPLETE
-    elif states != {ShardState.DONE}:
-        state = BatchState.INCOMPLETE
-    elif closing is not None and closing.status == "FAILURE" and closing.created >= built:
-        state = BatchState.FAILED  # until a shard is built anew: then another manifest is due
-    else:
+    elif wanted in (ManifestState.WANTED, ManifestState.UNDER_WAY):
         state = BatchState.CLOSING
+    else:
+        state = BatchState.INCOMPLETE
     return BatchStatus(
         request=request,
         state=state,
@@ -389,7 +385,8 @@ def _status(
         manifest=None if manifest is None else manifest["number"],
         is_complete=is_complete,
         s3_uri=None if manifest is None else manifest["s3_uri"],
-        closing_run_id=None if closing is None else closing.run_id,
+        manifest_state=wanted,
+        closing_run_id=closing_runs[0].run_id if closing_runs else None,
         closing_failure=None,
         backfills=tuple(one.backfill_id for one in active if _cells(one, request.batch_id)),
     )
@@ -404,19 +401,8 @@ def _shard(
 ) -> ShardStatus:
     key = str(shard_key(request.batch_id, scenario))
     runs = [run for run in batch_runs if run.tags.get("dagster/partition") == key]
-    chosen = next((run for run in runs if run.status in _RUNNING), None)
-    chosen = chosen or next((run for run in runs if run.status in _QUEUED), None) or (runs[0] if runs else None)
-    state = ShardState.MISSING if receipt is None else ShardState.DONE
-    if chosen is not None and chosen.status == "CANCELING":
-        state = ShardState.CANCELLING
-    elif chosen is not None and chosen.status in _RUNNING:
-        state = ShardState.RUNNING
-    elif (chosen is not None and chosen.status in _QUEUED) or _is_announced(key, runs, active):
-        state = ShardState.QUEUED
-    elif chosen is not None and chosen.status == "FAILURE" and not _built_elsewhere(receipt, batch_runs):
-        state = ShardState.FAILED
-    elif chosen is not None and chosen.status == "CANCELED" and receipt is None:
-        state = ShardState.CANCELLED
+    known = [run.run_id for run in batch_runs]
+    state, chosen = shard_state(runs, receipt, known, is_announced=_is_announced(key, runs, active))
     return ShardStatus(
         scenario=scenario,
         state=state,
@@ -437,20 +423,13 @@ def _is_announced(key: str, runs: list[Run], active: list[ActiveBackfill]) -> bo
     )
 
 
-def _built_elsewhere(receipt: Mapping[str, Any] | None, known: list[Run]) -> bool:
-    """Whether the receipt names a run that this Dagster does not know: then its own failed run decides nothing."""
-    if receipt is None:
-        return False
-    return not {sink["run"] for sink in receipt["sinks"].values() if "run" in sink} <= {run.run_id for run in known}
-
-
 def _with_details(dagster: DagsterClient, statuses: list[BatchStatus]) -> list[BatchStatus]:
     """Add the stages of what runs and the reasons of what failed: two questions more, however many there are."""
     shards = [shard for one in statuses for shard in one.shards]
     stages = dagster.stages([one.run_id for one in shards if one.state is ShardState.RUNNING and one.run_id])
     failures = dagster.failures(
         [one.run_id for one in shards if one.state is ShardState.FAILED and one.run_id]
-        + [one.closing_run_id for one in statuses if _failed_to_close(one) and one.closing_run_id]
+        + [one.closing_run_id for one in statuses if one.manifest_state is ManifestState.FAILED and one.closing_run_id]
     )
 
     def detailed(shard: ShardStatus) -> ShardStatus:
@@ -465,11 +444,9 @@ def _with_details(dagster: DagsterClient, statuses: list[BatchStatus]) -> list[B
         replace(
             one,
             shards=tuple(detailed(shard) for shard in one.shards),
-            closing_failure=failures.get(one.closing_run_id or "") if _failed_to_close(one) else None,
+            closing_failure=failures.get(one.closing_run_id or "")
+            if one.manifest_state is ManifestState.FAILED
+            else None,
         )
         for one in statuses
     ]
-
-
-def _failed_to_close(one: BatchStatus) -> bool:
-    return one.state is BatchState.FAILED and one.count(ShardState.FAILED) == 0

@@ -5,22 +5,34 @@ in its asset; how people are told lives in ``resources.notifier``.
 """
 
 import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 
 import dagster as dg
 
 from sgf_pipeline import batches
 from sgf_pipeline.domain.errors import SgfError, TransientError, UnknownBatchError
-from sgf_pipeline.domain.request import GenerationRequest
 from sgf_pipeline.jobs import close_batch
 from sgf_pipeline.partitions import shard_key
 from sgf_pipeline.pools import prepare_pools
+from sgf_pipeline.progress import (
+    RECEIPTS_TAG,
+    ManifestState,
+    Run,
+    ShardState,
+    manifest_state,
+    receipts_tag,
+    shard_state,
+)
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.resources.notifier import FailedRun, Notifier
 
-RECEIPTS_TAG = "sgf/receipts"
-MAX_ATTEMPTS = 3
-BATCH_TAG = "dagster/partition/batch_id"
+LOOKS_A_TICK = 300  # a tick that takes longer than a minute is given up by Dagster
+LAKE_READERS = 8
+# A batch whose files cannot be read is looked at again: soon where the storage did not answer, else at this pace.
+SLOW_PACE = timedelta(minutes=2)
 # Runs are looked at again for so long after they changed: clocks differ, and events are stored out of order.
 MARGIN = timedelta(seconds=60)
 
@@ -41,67 +53,74 @@ def manifest_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> 
     if context.cursor is None:  # a new instance: this tick comes before the first run
         prepare_pools(context.instance)
     known = set(context.instance.get_dynamic_partitions("batch_id"))
-    candidates, again = _changed(context, known), []
+    again = {} if context.cursor is None else json.loads(context.cursor)["again"]
+    changed = _changed(context, known)
+    due = sorted(batch_id for batch_id, moment in again.items() if moment <= began.timestamp())
+    candidates = [batch_id for batch_id in dict.fromkeys([*sorted(changed), *due]) if batch_id in known]
+    now, later = candidates[:LOOKS_A_TICK], candidates[LOOKS_A_TICK:]
+    waiting = {batch_id: moment for batch_id, moment in again.items() if batch_id in known and batch_id not in now}
+    waiting |= dict.fromkeys(later, 0.0)
     requests = []
-    for batch_id in sorted(candidates & known):
-        try:
-            requests += _manifest_requests(context.instance, lake, batch_id)
-        except UnknownBatchError:
-            continue  # a key that was typed by hand
-        except SgfError as error:
-            context.log.warning(f"batch {batch_id}: {error}")
-            if isinstance(error, TransientError):
-                again.append(batch_id)
+    with ThreadPoolExecutor(LAKE_READERS) as readers:
+        for batch_id, found in zip(now, readers.map(_look, repeat(context.instance), repeat(lake), now), strict=True):
+            if isinstance(found, SgfError):
+                context.log.warning(f"batch {batch_id}: {found}")
+                slowly = timedelta() if isinstance(found, TransientError) else SLOW_PACE
+                waiting[batch_id] = (began + slowly).timestamp()
+            elif found is not None:
+                requests.append(found)
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else "no batch has new receipts of all its requested shards",
-        cursor=json.dumps({"seen": (began - MARGIN).timestamp(), "again": again}),
+        cursor=json.dumps({"seen": (began - MARGIN).timestamp(), "again": waiting}),
     )
 
 
 def _changed(context: dg.SensorEvaluationContext, known: set[str]) -> set[str]:
-    """Batches of which a run has changed since the last tick, and those whose storage did not answer then."""
+    """Batches of which a run has changed since the last tick; all of them on the first."""
     if context.cursor is None:
         return known
-    last = json.loads(context.cursor)
-    records = context.instance.get_run_records(dg.RunsFilter(updated_after=datetime.fromtimestamp(last["seen"], UTC)))
-    tags = [record.dagster_run.tags for record in records]
-    return {one.get(BATCH_TAG) or one.get("dagster/partition", "") for one in tags} | set(last["again"])
+    seen = datetime.fromtimestamp(json.loads(context.cursor)["seen"], UTC)
+    records = context.instance.get_run_records(dg.RunsFilter(updated_after=seen))
+    keys = {record.dagster_run.tags.get("dagster/partition", "") for record in records}
+    return {key.partition("|")[0] for key in keys}
 
 
-def _is_settled(instance: dg.DagsterInstance, request: GenerationRequest) -> bool:
-    """Whether the newest run of every requested shard has succeeded: else a receipt is about to change, or half of it.
-
-    A run that was cancelled before it began has changed nothing, nor has one of a cell that the request does not name.
-    """
-    newest: dict[str, dg.DagsterRun] = {}
-    for record in instance.get_run_records(dg.RunsFilter(tags={BATCH_TAG: request.batch_id})):  # newest first
-        run = record.dagster_run
-        if run.status != dg.DagsterRunStatus.CANCELED or record.start_time is not None:
-            newest.setdefault(run.tags["dagster/partition"], run)
-    wanted = (str(shard_key(request.batch_id, name)) for name in request.content.scenarios)
-    return all(key not in newest or newest[key].is_success for key in wanted)
+def _look(instance: dg.DagsterInstance, lake: LakeResource, batch_id: str) -> dg.RunRequest | SgfError | None:
+    """What is to be asked for, or why that cannot be told: one batch's broken file is not the others' affair."""
+    try:
+        return _manifest_request(instance, lake, batch_id)
+    except UnknownBatchError:
+        return None  # a key that was typed by hand
+    except SgfError as error:
+        return error
 
 
-def _manifest_requests(instance: dg.DagsterInstance, lake: LakeResource, batch_id: str) -> list[dg.RunRequest]:
+def _manifest_request(instance: dg.DagsterInstance, lake: LakeResource, batch_id: str) -> dg.RunRequest | None:
+    runs = _runs(instance, {"dagster/partition/batch_id": batch_id})
+    if any(not run.is_finished for run in runs):
+        return None  # its end is looked at; before that, no file needs to be read
     request = batches.load(lake, batch_id)
-    due = batches.manifest_due(lake, request)
+    found = batches.receipts(lake, request)
+    due = batches.manifest_due(lake, request, found)
     if not due.is_due:
-        return []
-    if not _is_settled(instance, request):
-        return []
-    earlier = instance.get_run_records(
-        dg.RunsFilter(tags={"dagster/partition": batch_id, RECEIPTS_TAG: due.receipts_sha[:16]})
-    )
-    if len(earlier) >= MAX_ATTEMPTS or any(not record.dagster_run.is_finished for record in earlier):
-        return []
-    return [
-        dg.RunRequest(
-            run_key=f"{batch_id}:{due.receipts_sha}:{len(earlier)}",
-            partition_key=batch_id,
-            tags={RECEIPTS_TAG: due.receipts_sha[:16]},
-        )
-    ]
+        return None
+    known = [run.run_id for run in runs]
+    for name in request.content.scenarios:
+        own = [run for run in runs if run.tags.get("dagster/partition") == str(shard_key(batch_id, name))]
+        if shard_state(own, found[name], known)[0] is not ShardState.DONE:
+            return None  # a receipt is about to change, or half of it has
+    closing = _runs(instance, {"dagster/partition": batch_id}, job_name=close_batch.name)
+    if manifest_state(closing, due.receipts_sha) is not ManifestState.WANTED:
+        return None
+    tags = {RECEIPTS_TAG: receipts_tag(due.receipts_sha)}
+    return dg.RunRequest(run_key=str(uuid.uuid4()), partition_key=batch_id, tags=tags)
+
+
+def _runs(instance: dg.DagsterInstance, tags: dict[str, str], job_name: str | None = None) -> list[Run]:
+    """Newest first."""
+    found = instance.get_runs(dg.RunsFilter(tags=tags, job_name=job_name))
+    return [Run(one.run_id, one.status.value, one.tags) for one in found]
 
 
 @dg.run_failure_sensor(

@@ -21,6 +21,7 @@ from sgf_pipeline.domain.errors import (
     StorageUnavailableError,
     outcome_of,
 )
+from sgf_pipeline.progress import ShardState
 from sgf_pipeline_tests.conftest import small_request
 
 CLOSED = "http://user:secret@127.0.0.1:9"  # nobody listens on the discard port
@@ -98,7 +99,7 @@ def test_a_failed_shard_leaves_with_the_exit_code_of_its_own_error(kind, error):
     request = small_request("gen_failed", scenarios=["phishing"])
     failed = launch.ShardStatus(
         "phishing",
-        launch.ShardState.FAILED,
+        ShardState.FAILED,
         None,
         None,
         "run",
@@ -106,7 +107,7 @@ def test_a_failed_shard_leaves_with_the_exit_code_of_its_own_error(kind, error):
         None,
         Failure("the sentence", kind, "lake_export"),
     )
-    status = launch.BatchStatus(request, launch.BatchState.FAILED, (failed,), None, False, None, None, None, ())
+    status = launch.BatchStatus(request, launch.BatchState.FAILED, (failed,), None, False, None, None, None, None, ())
     with pytest.raises(SgfError, match="gen_failed, phishing: the sentence") as left:
         raise_where_failed([status])
     assert type(left.value) is error

@@ -15,7 +15,8 @@ from sgf_pipeline import batches, launch
 from sgf_pipeline.dagster_client import DagsterClient
 from sgf_pipeline.definitions import lake_of
 from sgf_pipeline.domain.errors import InvalidRequestError, OrchestratorUnavailableError
-from sgf_pipeline.launch import BatchState, BatchStatus, ShardState, ShardStatus
+from sgf_pipeline.launch import BatchState, BatchStatus, ShardStatus
+from sgf_pipeline.progress import ShardState
 from sgf_pipeline.settings import Settings, read_settings
 
 if TYPE_CHECKING:

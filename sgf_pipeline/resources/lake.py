@@ -119,10 +119,22 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         with self._reaching():
             return bytes(path.read_bytes()) if path.exists() else None
 
-    def read_json(self, path: UPath) -> Any:
-        """The file's JSON, or None where there is none."""
-        content = self.read_bytes(path)
-        return None if content is None else json.loads(content)
+    def read_json(self, path: UPath) -> dict[str, Any] | None:
+        """The file's JSON object, or None where there is none. Raises ``StorageError`` where it is damaged."""
+        return self._parsed(path, self.read_bytes(path))
+
+    def _parsed(self, path: UPath, content: bytes | None) -> dict[str, Any] | None:
+        if content is None:
+            return None
+        try:
+            value = json.loads(content)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise StorageError(
+                f"{self.uri(path)} is damaged: restore it, or remove it and build what it is about again"
+            )
+        return value
 
     def names(self, folder: UPath) -> list[str]:
         """Names of the entries of a folder, sorted; empty where there is none."""
@@ -140,7 +152,9 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Write or replace a JSON file, atomically, readable and with sorted keys."""
         self.write_bytes(path, _readable_json(value), owner)
 
-    def update_json(self, path: UPath, change: Callable[[Any], Any], owner: str = "") -> None:
+    def update_json(
+        self, path: UPath, change: Callable[[dict[str, Any] | None], dict[str, Any]], owner: str = ""
+    ) -> None:
         """Replace a JSON file by ``change`` of its value (of None where there is none), so that no update is lost.
 
         Updates of one file follow one another: under a lock on a disk; on S3 the slower one begins again with what the
@@ -149,7 +163,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
 
         def changed(content: bytes | None) -> bytes:
-            return _readable_json(change(None if content is None else json.loads(content)))
+            return _readable_json(change(self._parsed(path, content)))
 
         if not self._local:
             self._store.update(path, changed)

@@ -25,7 +25,8 @@ from sgf_pipeline.domain.errors import (
     StorageError,
     UnknownBatchError,
 )
-from sgf_pipeline.launch import BatchState, ShardState
+from sgf_pipeline.launch import BatchState
+from sgf_pipeline.progress import ShardState
 from sgf_pipeline_tests.conftest import small_request
 from sgf_pipeline_tests.integration.dagster_server import DagsterServer, until
 

@@ -132,17 +132,28 @@ def test_two_runs_that_write_one_file_at_once_leave_one_file(lake):
 def test_a_lock_that_is_not_given_back_is_said_so(lake, monkeypatch):
     """Guards against a run that waits for ever for one that hangs, and against a lock that outlives its owner."""
     path = lake.path("a.json")
-    lake.update_json(path, lambda before: [before])
+    lake.update_json(path, lambda before: {"before": before})
     monkeypatch.setattr(lake_module, "UPDATE_SECONDS", 0.1)
 
     def within(before):
         with pytest.raises(StorageUnavailableError, match=r"a\.json locked for .* run again"):
-            lake.update_json(path, lambda other: "lost")
-        return [before]
+            lake.update_json(path, lambda other: {"lost": other})
+        return {"before": before}
 
     lake.update_json(path, within)
-    assert lake.read_json(path) == [[None]]
+    assert lake.read_json(path) == {"before": {"before": None}}
     assert lake.names(lake.path(".tmp")) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b"\xff"])
+def test_a_damaged_file_is_named_and_left_as_it_is(lake, damage):
+    """Guards against a traceback of the JSON module, and against overwriting what somebody may want to restore."""
+    path = lake.path("a.json")
+    lake.write_bytes(path, damage)
+    for use in (lake.read_json, lambda at: lake.update_json(at, lambda before: {})):
+        with pytest.raises(StorageError, match=r"a\.json is damaged: restore it, or remove it"):
+            use(path)
+    assert lake.read_bytes(path) == damage
 
 
 def test_create_only_files_are_never_replaced(lake):
