@@ -3,7 +3,9 @@
 Belongs here: rank, targets, training and saving one adapter. Does not belong here: the base.
 """
 
+import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,12 +14,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sgf_pipeline.domain.randomness import rng
 from sgf_pipeline.domain.scenario_names import ScenarioName
-from sgf_pipeline.training.corpus import Corpus
+from sgf_pipeline.training.corpus import Corpus, Example
 from sgf_pipeline.training.loop import HELD_OUT_ROWS, encode, fit, mean_loss
 
 RANK = 16
 BATCH_ROWS = 32
 PEAK_LR = 1e-3
+# A case does not repeat its brief's channel, and by the third step the model forgot account_takeover's: with these
+# examples alone, 98.3 % of its answers are valid at the first try, 97.7 % with all (four seeds of 500 briefs each).
+LEARNS_THE_PLAINEST = frozenset[ScenarioName]({"account_takeover"})
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
@@ -38,13 +43,18 @@ def train_adapter(
     model = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=TARGETS, task_type="CAUSAL_LM"))
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=PEAK_LR, betas=(0.9, 0.98), weight_decay=0.01)
-    rows = encode(tokenizer, corpus.train[scenario])
+    examples = corpus.train[scenario]
+    rows = encode(tokenizer, _plainest(examples) if scenario in LEARNS_THE_PLAINEST else examples)
     loss = fit(model, rows, [optimiser], steps, BATCH_ROWS, seed, f"lora {scenario}")
     held_out_loss = mean_loss(model, held_out)
     trained = sum(weight.numel() for weight in weights)
     model.peft_config["default"].base_model_name_or_path = "sgf-mini"  # not the folder it was trained in
     model.half().save_pretrained(out_dir, save_embedding_layers=False)
     (out_dir / "adapter_model.safetensors").chmod(0o644)
+    config_file = out_dir / "adapter_config.json"
+    config = json.loads(config_file.read_text())
+    # peft writes a set, in another order every time; the model's fingerprint is made of these bytes
+    config_file.write_text(json.dumps({**config, "target_modules": sorted(config["target_modules"])}, indent=2) + "\n")
     (out_dir / "README.md").unlink(missing_ok=True)  # peft's empty form; the model card says it all
     return {
         "parameters": float(trained),
@@ -54,3 +64,10 @@ def train_adapter(
         "loss_base": base_loss,
         "seconds": time.monotonic() - started,
     }
+
+
+def _plainest(examples: Sequence[Example]) -> list[Example]:
+    """Examples whose first step is in their brief's channel, and all of a cell that has none such."""
+    plain = [one.case.steps[0].channel == one.brief.channel for one in examples]
+    served = {one.brief for one, is_plain in zip(examples, plain, strict=True) if is_plain}
+    return [one for one, is_plain in zip(examples, plain, strict=True) if is_plain or one.brief not in served]

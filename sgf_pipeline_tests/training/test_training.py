@@ -42,6 +42,7 @@ def test_what_was_trained_can_be_asked(trained: tuple[Path, dict[str, float], di
     assert completion.input_tokens > 0
     config = json.loads((out / "adapters" / "card_testing" / "adapter_config.json").read_text())
     assert str(out) not in json.dumps(config)
+    assert config["target_modules"] == sorted(config["target_modules"])  # else every training is another fingerprint
 
 
 def test_evaluation_of_an_untrained_model_says_so(trained: tuple[Path, dict[str, float], dict[str, float]]) -> None:
