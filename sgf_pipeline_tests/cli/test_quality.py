@@ -110,6 +110,13 @@ def test_too_few_frauds_for_a_detector_are_not_judged():
     assert [line.judged for line in lines] == [False, False, False]
 
 
+@pytest.mark.parametrize(("count", "low"), [(10_000, None), (50_000, 0.70)])
+def test_a_detector_that_learned_from_few_frauds_is_held_to_no_lower_goal(count: int, low: float | None):
+    """Guards against blaming the data for what a detector had no time to learn; a leak is blamed at any size."""
+    line = detector_lines(pd.DataFrame({"is_fraud": [True, False]}), content(count=count))[0]
+    assert (line.low, line.high) == (low, 0.90)
+
+
 def test_a_sample_for_detectors_keeps_whole_customers(monkeypatch: pytest.MonkeyPatch):
     """Guards behaviour features: a customer without half of his rows has another behaviour."""
     monkeypatch.setattr(scoreboard, "DETECTOR_ROWS", 2_000)
