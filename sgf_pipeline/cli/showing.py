@@ -49,8 +49,9 @@ def _told(number: int, case: FraudCase, table: Scenario) -> str:
     lines = [
         f"{number}. {case.vector.replace('_', ' ')} ({case.case_id}): {case.story}",
         f"   {case.sophistication} sophistication, {case.tempo}, {case.geography.replace('_', ' ')};"
-        f" {case.customers} customers ({case.victim_segment.replace('_', ' ')}), {case.outsiders} elsewhere,"
-        f" {case.devices} devices, {case.addresses} addresses{shop}",
+        f" {_counted(case.customers, 'customer')} ({case.victim_segment.replace('_', ' ')}),"
+        f" {_counted(case.outsiders, 'party', 'parties')} elsewhere, {_counted(case.devices, 'device')},"
+        f" {_counted(case.addresses, 'address', 'addresses')}{shop}",
     ]
     lines += [f"   - {_step(step)}: {table.step_kinds[step.kind].meaning}" for step in case.steps]
     return "\n".join(lines) + "\n"
@@ -62,6 +63,10 @@ def _step(step: CaseStep) -> str:
         f"after {_minutes(step.wait_minutes)}, within {_minutes(step.span_minutes)}: {step.count} ×"
         f" {step.kind.replace('_', ' ')} on {step.channel.replace('_', ' ')}, {amount} {BASIS_WORDS[step.basis]}"
     )
+
+
+def _counted(number: int, word: str, words: str = "") -> str:
+    return f"{number or 'no'} {word if number == 1 else words or word + 's'}"
 
 
 def _minutes(minutes: int) -> str:
