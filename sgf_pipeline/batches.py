@@ -61,14 +61,20 @@ def check_buildable(request: GenerationRequest) -> None:
 
 
 def load(lake: LakeResource, batch_id: str) -> GenerationRequest:
-    """The registered request. Raises ``UnknownBatchError`` where there is none."""
+    """The registered request.
+
+    Raises ``UnknownBatchError`` where there is none, ``InvalidRequestError`` where its record is damaged.
+    """
     content = lake.read_bytes(_request_path(lake, check_batch_id(batch_id)))
     if content is None:
         raise UnknownBatchError(
             f"batch_id {batch_id!r} is not registered: run sgf generate or sgf launch, or materialise"
             " generation_request with a configuration first"
         )
-    return GenerationRequest.from_record(content)
+    try:
+        return GenerationRequest.from_record(content)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"batch_id {batch_id!r}: {error}") from error
 
 
 def register_new(

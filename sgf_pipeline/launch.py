@@ -221,7 +221,8 @@ def backfill(
     Raises ``UnknownBatchError``, ``ScenarioNotRequestedError`` when no cell is left, and what ``DagsterClient`` raises.
     """
     names = list(dict.fromkeys(check_scenario(name) for name in scenarios))
-    requests = [batches.load(lake, batch_id) for batch_id in dict.fromkeys(batch_ids)]
+    with ThreadPoolExecutor(LAKE_READERS) as readers:
+        requests = list(readers.map(batches.load, repeat(lake), dict.fromkeys(batch_ids)))
     if not names or not requests:
         raise InvalidRequestError("a backfill needs a scenario and a batch: name one of each")
     named = [(request, name) for request in requests for name in names]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sgf_pipeline.domain.errors import ConfigurationError
@@ -90,6 +90,11 @@ class Settings(BaseSettings):
     sgf_parquet_key: SecretStr | None = Field(
         default=None, description="16, 24 or 32 bytes in base64: Parquet files are encrypted with it (AES-GCM)"
     )
+
+    @field_validator("sgf_tenants", mode="before")
+    @classmethod
+    def _no_file_when_empty(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and not value.strip() else value  # an empty path is the current folder
 
     @property
     def storage_url(self) -> str:

@@ -1,12 +1,13 @@
 """Who gets a batch every night: the file of tenants, and the request of one tenant's night.
 
-Belongs here: the file's fields with their limits, and how date and tenant become a request. Does not belong here:
-when nights are due and what is launched for them (``schedules``).
+Belongs here: the file's fields with their limits, how date and tenant become a request, and registering it. Does not
+belong here: what is launched for a night (``schedules``, ``launch``).
 
 A night is called by the last day whose transactions it holds: ``nightly_acme_2025_01_30`` is built early on the 31st.
 """
 
 import hashlib
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -15,11 +16,17 @@ from zoneinfo import ZoneInfo, available_timezones
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from sgf_pipeline.domain.errors import ConfigurationError, InvalidRequestError
-from sgf_pipeline.domain.request import GenerationRequest, Seed, check_tenant, parse_request
+from sgf_pipeline import batches
+from sgf_pipeline.domain.errors import ConfigurationError, InvalidRequestError, UnknownBatchError
+from sgf_pipeline.domain.request import GenerationRequest, Seed, check_tenant, parse_request, shown
+from sgf_pipeline.resources.lake import LakeResource
 
 MAX_CATCH_UP = 31
 SECOND_LOOKS = (30, 120)  # minutes after ``at``: a storage that was down then may be up again
+# Wide enough for every night that is meant, and far enough from where a date, or a request's period, ends.
+FIRST_DAY, LAST_DAY = date(1972, 1, 1), date(2199, 12, 31)
+# zoneinfo lists them; they are what a machine happens to be set to, or nothing.
+_NO_PLACES = ("Factory", "localtime", "posixrules")
 # What differs from night to night, or is the tenant's own: no tenant's ``request`` may name it.
 _OURS = ("tenant", "start_date", "end_date", "seed", "population_seed", "population_size", "difficulty")
 
@@ -56,7 +63,9 @@ class Tenant(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tenant: Annotated[str, AfterValidator(check_tenant)]
-    first_night: date = Field(description="nothing is built for earlier days, and drift counts from here")
+    first_night: date = Field(
+        ge=FIRST_DAY, le=LAST_DAY, description="nothing is built for earlier days, and drift counts from here"
+    )
     at: time = Field(default=time(2), description="local time at which the night's batch is begun, HH:MM")
     time_zone: str = Field(default="UTC", description="of ``at`` and of the days")
     days: int = Field(default=1, ge=1, le=366, description="length of each batch's period, its last day included")
@@ -71,21 +80,21 @@ class Tenant(BaseModel):
     @field_validator("time_zone")
     @classmethod
     def _known_time_zone(cls, value: str) -> str:
-        if value not in available_timezones():
+        if value not in available_timezones() or value in _NO_PLACES:
             raise ValueError("use an IANA name such as Europe/Paris")
+        return value
+
+    @field_validator("first_night", mode="before")
+    @classmethod
+    def _written_as_a_day(cls, value: Any) -> Any:
+        if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):  # pydantic takes seconds, too
+            raise ValueError("use YYYY-MM-DD")
         return value
 
     @field_validator("at", mode="before")
     @classmethod
-    def _minutes_are_enough(cls, value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool):  # YAML 1.1 reads 02:30 as 150 minutes
-            raise ValueError('put it in quotes, "HH:MM"')
-        return value
-
-    @field_validator("at")
-    @classmethod
-    def _whole_minute(cls, value: time) -> time:
-        if value.second or value.microsecond or value.tzinfo is not None:
+    def _written_as_a_minute(cls, value: Any) -> Any:
+        if isinstance(value, str) and not re.fullmatch(r"\d{2}:\d{2}", value):  # pydantic takes seconds, zones, too
             raise ValueError("use a whole minute, HH:MM, in the tenant's time zone")
         return value
 
@@ -115,6 +124,21 @@ class Tenant(BaseModel):
         nights = [newest - timedelta(days=back) for back in range(self.catch_up_nights, -1, -1)]
         return [night for night in nights if night >= self.first_night]
 
+    def check_night(self, night: date, moment: datetime) -> date:
+        """Return the night, or raise ``InvalidRequestError``: before the first one, or not over yet at this moment."""
+        today = moment.astimezone(ZoneInfo(self.time_zone)).date()
+        if night < self.first_night:
+            raise InvalidRequestError(
+                f"night {night} of tenant {self.tenant!r} is before its first_night {self.first_night}: use that one"
+                " or a later one"
+            )
+        if night >= today:
+            raise InvalidRequestError(
+                f"night {night} of tenant {self.tenant!r} is not over yet in {self.time_zone}:"
+                f" use {today - timedelta(days=1)} or an earlier one"
+            )
+        return night
+
     def night_request(self, night: date) -> GenerationRequest:
         """The request of one night. Raises ``InvalidRequestError`` as every door does."""
         zone = ZoneInfo(self.time_zone)
@@ -137,37 +161,108 @@ class Tenant(BaseModel):
         )
 
 
+def registered_night(lake: LakeResource, tenant: Tenant, night: date) -> GenerationRequest:
+    """The night as it was first registered, whatever the file of tenants has become since; registered where it was not.
+
+    Raises as ``batches.load`` and ``batches.register`` do.
+    """
+    try:
+        return batches.load(lake, nightly_batch_id(tenant.tenant, night))
+    except UnknownBatchError:
+        return batches.register(lake, tenant.night_request(night))
+
+
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tenants: tuple[Tenant, ...]
 
 
+_KEPT = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
+_MADE = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map", None)
+
+
+class _Texts(yaml.SafeLoader):  # type: ignore[misc]
+    """YAML whose scalars are texts, read by the fields as from every door; an empty one or ``null`` is None.
+
+    What YAML itself makes of them are traps: NO is false, 02:30 is 150, and a day that does not exist a traceback.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [one for one in known if one[0] in _KEPT]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    yaml_constructors = {tag: yaml.SafeLoader.yaml_constructors[tag] for tag in _MADE}  # noqa: RUF012
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge what ``<<`` names. A key that stands twice is refused: YAML lets the last one win in silence."""
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is no plain word", key.start_mark)
+            if key.value in keys:
+                said = f"key {shown(key.value)} stands there twice"
+                raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
+            keys.add(key.value)
+        super().flatten_mapping(node)
+        node.value = list({key.value: (key, value) for key, value in node.value}.values())
+
+
 def read_tenants(path: Path) -> tuple[Tenant, ...]:
     """The tenants of a YAML file, in its order.
 
-    Raises ``ConfigurationError`` naming file, tenant, field and remedy; a night's request is tried, too.
+    Raises ``ConfigurationError`` naming file, tenant, field, value and remedy; the requests of the first night and of a
+    last one, whose difficulty has drifted as far as it does, are tried, too.
     """
     where = f"SGF_TENANTS {str(path)!r}"
+    content = _content(path, where)
     try:
-        tenants = _File.model_validate(yaml.safe_load(path.read_text())).tenants
-    except OSError as error:
-        raise ConfigurationError(f"{where} cannot be read ({error.strerror}): name a file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{where} is no YAML ({' '.join(str(error).split())}): mend it") from None
+        tenants = _File.model_validate(content).tenants
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigurationError(f"{where}: {field} is not allowed: {first['msg']}") from None
+        raise ConfigurationError(f"{where}: {_refusal(content, error)}") from None
     except InvalidRequestError as error:  # what the checks of a request say passes through pydantic
         raise ConfigurationError(f"{where}: {error}") from None
     for one in tenants:
-        try:
-            one.night_request(one.first_night)
-        except InvalidRequestError as error:
-            raise ConfigurationError(f"{where}: the request of {one.tenant!r}: {error}") from None
+        for night in (one.first_night, LAST_DAY):
+            try:
+                batches.check_buildable(one.night_request(night))
+            except InvalidRequestError as error:
+                raise ConfigurationError(f"{where}: the request of {one.tenant!r}: {error}") from None
     names = [one.tenant for one in tenants]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise ConfigurationError(f"{where}: tenant {twice!r} stands there twice: remove one")
     return tenants
+
+
+def _content(path: Path, where: str) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text("utf-8-sig"), _Texts)  # noqa: S506 - a safe loader that makes less
+    except OSError as error:
+        raise ConfigurationError(f"{where} cannot be read ({error.strerror}): name a file") from None
+    except RecursionError:
+        raise ConfigurationError(f"{where} is no sound YAML (nested without end): mend it") from None
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
+        raise ConfigurationError(f"{where} is no sound YAML ({line}{error.problem}): mend it") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{where} is no sound YAML ({' '.join(str(error).split())}): mend it") from None
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{where} names no tenants: begin it with 'tenants:' and list them below")
+    return content
+
+
+def _refusal(content: dict[str, Any], error: ValidationError) -> str:
+    """What is wrong first, and with which tenant: by name where the entry has one, else by its place."""
+    first = error.errors()[0]
+    parts = list(first["loc"])
+    who = ""
+    if len(parts) > 1:
+        entry = content["tenants"][parts[1]]
+        name = entry.get("tenant") if isinstance(entry, dict) else None
+        who = f"tenant {shown(name) if isinstance(name, str) else f'number {int(parts[1]) + 1}'}: "
+        parts = parts[2:]
+    field = ".".join(" ".join(str(part).split())[:80] for part in parts) or "the entry"
+    if first["type"] == "missing":
+        return f"{who}{field} is missing: add it"
+    return f"{who}{field} {shown(first['input'])} is not allowed: {first['msg'].removeprefix('Value error, ')}"

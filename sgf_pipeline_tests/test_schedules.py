@@ -52,11 +52,20 @@ def tick(settings: Settings, own: dg.DagsterInstance) -> Tick:
         )  # fmt: skip
         with partition_loading_context(dynamic_partitions_store=own):
             asked: Any = schedule.evaluate_tick(context).run_requests
+        tick_tag = {".dagster/scheduled_execution_time": moment.isoformat()}
         for one in asked:
-            own.create_run_for_job(job, tags=dict(one.tags), status=dg.DagsterRunStatus.NOT_STARTED)
+            tags = tick_tag | {"dagster/run_key": one.run_key}
+            if not own.get_runs(dg.RunsFilter(tags=tags)):  # by which the daemon finds what an ended one has left
+                own.create_run_for_job(job, tags=dict(one.tags) | tags, status=dg.DagsterRunStatus.NOT_STARTED)
         return [one.run_key for one in asked]
 
     return at
+
+
+def start(own: dg.DagsterInstance) -> None:
+    """What becomes of the runs that the daemon has made: their processes are started."""
+    for run in own.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED])):
+        own.report_dagster_event(dg.DagsterEvent("PIPELINE_STARTING", run.job_name), run.run_id)
 
 
 def test_a_night_is_registered_and_asked_for_once(settings: Settings, own: dg.DagsterInstance, tick: Tick) -> None:
@@ -66,6 +75,9 @@ def test_a_night_is_registered_and_asked_for_once(settings: Settings, own: dg.Da
     assert batches.load(lake_of(settings), "nightly_acme_2025_01_10").content.tenant == "acme"
     tags = own.get_runs()[0].tags
     assert tags["dagster/partition/batch_id"] == "nightly_acme_2025_01_10"
+    assert tags["sgf/requested_by"] == "nightly"
+    assert tick(FIRST + timedelta(minutes=30)) == []  # the runs may be on their way to the queue
+    start(own)
     assert tick(FIRST) == []
     assert tick(FIRST + timedelta(minutes=30)) == []
 
@@ -84,6 +96,75 @@ def test_a_night_whose_runs_were_never_launched_is_launched_later(
     tick(FIRST)
     own.delete_run(own.get_runs()[0].run_id)
     assert len(tick(FIRST + timedelta(days=1))) == 1 + 2
+
+
+def test_a_run_that_was_made_and_never_queued_is_asked_for_again(own: dg.DagsterInstance, tick: Tick) -> None:
+    """Guards against a shard that is never built, because the daemon ended between making its run and queueing it."""
+    night = tick(FIRST)
+    assert tick(FIRST) == night  # evaluated anew, so that the daemon queues the runs that are there
+    assert len(own.get_runs()) == 2
+    for run in own.get_runs():
+        own.report_run_failed(run, "run monitoring: it took more than 180 seconds to start")
+    assert tick(FIRST + timedelta(minutes=30)) == night
+    assert len(own.get_runs()) == 4
+    start(own)
+    assert tick(FIRST + timedelta(minutes=120)) == []
+
+
+def test_a_lost_run_counts_for_nothing_before_monitoring_has_found_it(
+    settings: Settings, own: dg.DagsterInstance, tick: Tick
+) -> None:
+    """Guards the last look of a night, by a daemon that has just come back, its monitoring not yet."""
+    night = tick(FIRST)
+    for run in own.get_runs():
+        own.delete_run(run.run_id)
+        own.run_storage.add_historical_run(run, datetime.now(UTC) - timedelta(hours=1))
+    assert tick(FIRST + timedelta(minutes=120)) == night
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled before it began"])
+def test_a_shard_that_failed_or_was_cancelled_waits_for_a_person(own: dg.DagsterInstance, tick: Tick, end: str) -> None:
+    """Guards against a schedule that contradicts its operator, or spends model money on the same failure each night."""
+    tick(FIRST)
+    start(own)
+    for run in own.get_runs():
+        if end == "failed":
+            own.report_dagster_event(dg.DagsterEvent("PIPELINE_START", run.job_name), run.run_id)
+            own.report_run_failed(run)
+        else:
+            own.report_run_canceled(run)
+    assert tick(FIRST + timedelta(minutes=30)) == []
+
+
+def test_a_night_whose_record_is_damaged_stops_no_other(
+    settings: Settings, own: dg.DagsterInstance, tick: Tick
+) -> None:
+    """Guards against a tenant who gets nothing any more, because a file of one night was damaged."""
+    tick(FIRST)
+    start(own)
+    (lake_of(settings).path("requests") / "nightly_acme_2025_01_10.json").write_bytes(b"")
+    assert {key.partition("|")[0] for key in tick(FIRST + timedelta(days=1))} == {"nightly_acme_2025_01_11"}
+    start(own)
+    # The next look has nothing to ask for, and shows what is wrong.
+    with pytest.raises(Exception, match="nightly") as told:
+        tick(FIRST + timedelta(days=1, minutes=30))
+    said = str(told.value.__cause__)
+    assert said.startswith("1 of tenant acme's nights could not be begun: nightly_acme_2025_01_10: ")
+    assert "a recorded request cannot be read" in said
+
+
+def test_a_storage_that_is_down_fails_the_tick_and_the_next_look_begins_the_night(
+    settings: Settings, own: dg.DagsterInstance, tick: Tick
+) -> None:
+    """Guards against a night that is skipped in silence, or that the second look takes for begun."""
+    root = Path(settings.storage_url)
+    root.rmdir()
+    root.touch()  # no folder can be made here
+    with pytest.raises(Exception, match="nightly") as told:
+        tick(FIRST)
+    assert "cannot be used" in str(told.value.__cause__)
+    root.unlink()
+    assert len(tick(FIRST + timedelta(minutes=30))) == 2
 
 
 def test_a_night_that_somebody_built_is_left_alone(settings: Settings, own: dg.DagsterInstance, tick: Tick) -> None:

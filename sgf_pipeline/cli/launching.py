@@ -6,7 +6,8 @@ program. Does not belong here: which shards are launched (``launch``) and how st
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,11 +17,19 @@ from sgf_pipeline import batches, launch
 from sgf_pipeline.cli import statuses
 from sgf_pipeline.dagster_client import DagsterClient
 from sgf_pipeline.definitions import lake_of
-from sgf_pipeline.domain.errors import InvalidRequestError, OrchestratorError, SgfError, UnknownBatchError, error_class
+from sgf_pipeline.domain.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    OrchestratorError,
+    SgfError,
+    UnknownBatchError,
+    error_class,
+)
 from sgf_pipeline.domain.request import GenerationRequest, check_tenant, parse_request
 from sgf_pipeline.launch import BatchState, BatchStatus
 from sgf_pipeline.resources.lake import LakeResource
-from sgf_pipeline.tenants import nightly_batch_id
+from sgf_pipeline.settings import Settings
+from sgf_pipeline.tenants import nightly_batch_id, read_tenants, registered_night
 
 MAX_NIGHTS = 1000
 
@@ -39,24 +48,73 @@ def launch_batch(
 
     Nothing is registered when the request is not valid, the storage not writable, or Dagster does not answer.
     """
-    began = time.perf_counter()
     settings = statuses.settings_of(storage_url)
     lake = lake_of(settings)
     if content is None and batch_id is not None:
-        request = batches.load(lake, batch_id)
+        recorded = batches.load(lake, batch_id)
     else:
         asked = parse_request(batch_id or "gen_0", content or {}, delivery)
         batches.check_buildable(asked)
         lake.check_writable()
+
+    def registered() -> GenerationRequest:
+        if content is None:
+            return recorded
+        if batch_id is None:
+            return batches.register_new(lake, content, delivery, datetime.now(UTC))
+        return batches.register(lake, asked)
+
+    _launch(settings, lake, registered, requested_by=delivery["requested_by"], again=again, wait=wait, as_json=as_json)
+
+
+def launch_night(
+    tenant_name: str,
+    night_text: str,
+    *,
+    requested_by: str,
+    again: bool,
+    wait: bool,
+    as_json: bool,
+    storage_url: str | None,
+) -> None:
+    """Register a tenant's night as the schedule does, unless it is registered, and launch its shards.
+
+    Any night since ``first_night`` that is over where the tenant is; how many nights are caught up does not matter.
+    """
+    settings = statuses.settings_of(storage_url)
+    lake = lake_of(settings)
+    if settings.sgf_tenants is None:
+        raise ConfigurationError("SGF_TENANTS is not set: name the file that says what the tenant's nights ask for")
+    tenants = {one.tenant: one for one in read_tenants(settings.sgf_tenants)}
+    tenant = tenants.get(check_tenant(tenant_name))
+    if tenant is None:
+        raise InvalidRequestError(
+            f"tenant {tenant_name!r} is not in SGF_TENANTS {str(settings.sgf_tenants)!r}:"
+            f" use one of {', '.join(tenants) or 'those that you add'}"
+        )
+    night = tenant.check_night(_night(night_text, "--night", "2025-01-31"), datetime.now(UTC))
+    lake.check_writable()
+    _launch(
+        settings, lake, lambda: registered_night(lake, tenant, night), requested_by=requested_by, again=again,
+        wait=wait, as_json=as_json,
+    )  # fmt: skip
+
+
+def _launch(
+    settings: Settings,
+    lake: LakeResource,
+    registered: Callable[[], GenerationRequest],
+    *,
+    requested_by: str,
+    again: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    began = time.perf_counter()
     with DagsterClient(settings.sgf_dagster_url) as dagster:
         _warn(dagster, lake)
-        if content is not None:
-            request = (
-                batches.register_new(lake, content, delivery, datetime.now(UTC))
-                if batch_id is None
-                else batches.register(lake, asked)
-            )
-        launched = launch.launch(lake, dagster, request.batch_id, requested_by=delivery["requested_by"], again=again)
+        request = registered()
+        launched = launch.launch(lake, dagster, request.batch_id, requested_by=requested_by, again=again)
         typer.echo(f"batch {request.batch_id}, seed {request.content.seed}", err=True)
         if not as_json:
             _tell_launched(launched, dagster, wait)
@@ -156,29 +214,37 @@ def _warn(dagster: DagsterClient, lake: LakeResource) -> None:
 def _nights_of(lake: LakeResource, tenant: str, nights: str) -> list[str]:
     """The registered batches of a tenant's nights ``2025-01-01..2025-01-31``, both included."""
     first_text, _, last_text = nights.partition("..")
-    try:
-        first, last = date.fromisoformat(first_text), date.fromisoformat(last_text or first_text)
-    except ValueError:
-        raise InvalidRequestError(f"--nights {nights!r} is malformed: use 2025-01-01..2025-01-31") from None
+    first, last = (_night(text, "--nights", "2025-01-01..2025-01-31") for text in (first_text, last_text or first_text))
     if not 0 <= (last - first).days < MAX_NIGHTS:
         raise InvalidRequestError(
             f"--nights {nights!r} is out of range: use 1 to {MAX_NIGHTS} nights, the first one first"
         )
-    found, missing = [], []
-    for number in range((last - first).days + 1):
-        night = first + timedelta(days=number)
-        batch_id = nightly_batch_id(tenant, night)
-        try:
-            found.append(batches.load(lake, batch_id).batch_id)
-        except UnknownBatchError:
-            missing.append(night.isoformat())
-    if not found:
+    wanted = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    with ThreadPoolExecutor(launch.LAKE_READERS) as readers:
+        known = list(readers.map(lambda night: _is_registered(lake, nightly_batch_id(tenant, night)), wanted))
+    missing = [night.isoformat() for night, is_known in zip(wanted, known, strict=True) if not is_known]
+    if len(missing) == len(wanted):
         raise UnknownBatchError(
             f"tenant {tenant!r} has no batch of the nights {nights}: see sgf status for those it has"
         )
     if missing:
         typer.echo(f"passed over, because never registered: {', '.join(missing)}", err=True)
-    return found
+    return [nightly_batch_id(tenant, night) for night, is_known in zip(wanted, known, strict=True) if is_known]
+
+
+def _is_registered(lake: LakeResource, batch_id: str) -> bool:
+    try:
+        batches.load(lake, batch_id)
+    except UnknownBatchError:
+        return False
+    return True
+
+
+def _night(text: str, option: str, example: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequestError(f"{option} {text!r} is malformed: use {example}") from None
 
 
 def _wait(lake: LakeResource, dagster: DagsterClient, batch_ids: Sequence[str], *, as_json: bool) -> list[BatchStatus]:

@@ -12,7 +12,7 @@ import typer
 from sgf_pipeline.cli import options
 from sgf_pipeline.cli.feature_serving import features_app
 from sgf_pipeline.cli.quality import quality_app
-from sgf_pipeline.domain.errors import SgfError, outcome_of
+from sgf_pipeline.domain.errors import InvalidRequestError, SgfError, outcome_of
 
 app = typer.Typer(
     name="sgf",
@@ -93,15 +93,19 @@ def launch(
     no_save: options.NoSave = False,
     no_s3: options.NoS3 = False,
     no_kafka: options.NoKafka = False,
+    night: Annotated[
+        str | None, typer.Option(metavar="DATE", help="of --tenant: that night's batch, as SGF_TENANTS describes it")
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="every shard, whether it is done or not")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="show how it goes until the manifest is written")] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Build one batch in a Dagster that runs elsewhere (SGF_DAGSTER_URL), a run a shard.
 
-    --batch-id alone names a registered batch and launches what of it is neither done nor under way.
+    --batch-id alone names a registered batch and launches what of it is neither done nor under way. --tenant and
+    --night do so for a tenant's night, and register it first where the schedule has not.
     """
-    from sgf_pipeline.cli.launching import launch_batch
+    from sgf_pipeline.cli.launching import launch_batch, launch_night
 
     given = options.given_content(
         count=count, fraud_ratio=fraud_ratio, scenarios=scenarios, currency=currency, countries=countries,
@@ -109,7 +113,19 @@ def launch(
         population_size=population_size, difficulty=difficulty, hard_negative_share=hard_negative_share,
         language=language, tenant=tenant,
     )  # fmt: skip
-    is_registered = batch_id is not None and not given and not (no_save or no_s3 or no_kafka)
+    is_without_delivery = not (no_save or no_s3 or no_kafka)
+    if night is not None:
+        if tenant is None or batch_id is not None or len(given) > 1 or not is_without_delivery:
+            raise InvalidRequestError(
+                f"--night {night} goes with --tenant, and with no other option that says what the batch is: SGF_TENANTS"
+                " says that"
+            )
+        launch_night(
+            tenant, night, requested_by=f"cli:{options.user()}", again=again, wait=wait, as_json=as_json,
+            storage_url=storage_url,
+        )  # fmt: skip
+        return
+    is_registered = batch_id is not None and not given and is_without_delivery
     launch_batch(
         None if is_registered else options.default_content() | given, options.delivery_of(no_save, no_s3, no_kafka),
         batch_id=batch_id, again=again, wait=wait, as_json=as_json, storage_url=storage_url,

@@ -8,14 +8,23 @@ stored (``sgf_pipeline.batches``) and how doors read it.
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+import reprlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 import pycountry
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from sgf_pipeline.domain.errors import InvalidRequestError
 from sgf_pipeline.domain.money import UNITS_PER_EUR, round_half_up, split_largest_remainder
@@ -38,7 +47,7 @@ def check_batch_id(value: str) -> str:
     """Return the batch id, or raise ``InvalidRequestError``. Every entrance calls this."""
     if not re.fullmatch(BATCH_ID_PATTERN, value):
         raise InvalidRequestError(
-            f"batch_id {value!r} is malformed: use 3 to 63 lower-case letters, digits and underscores,"
+            f"batch_id {shown(value)} is malformed: use 3 to 63 lower-case letters, digits and underscores,"
             " starting with a letter or digit"
         )
     return value
@@ -47,25 +56,25 @@ def check_batch_id(value: str) -> str:
 def check_tenant(value: str) -> str:
     """Return the tenant, or raise ``InvalidRequestError``."""
     if not re.fullmatch(TENANT_PATTERN, value):
-        raise InvalidRequestError(f"tenant {value!r} is malformed: use 1 to 24 lower-case letters and digits")
+        raise InvalidRequestError(f"tenant {shown(value)} is malformed: use 1 to 24 lower-case letters and digits")
     return value
 
 
 def check_scenario(value: str) -> ScenarioName:
     """Return the scenario name, or raise ``InvalidRequestError``."""
     if value not in SCENARIO_NAMES:
-        raise InvalidRequestError(f"scenario {value!r} is unknown: use one of {', '.join(SCENARIO_NAMES)}")
+        raise InvalidRequestError(f"scenario {shown(value)} is unknown: use one of {', '.join(SCENARIO_NAMES)}")
     return value
 
 
-def _whole_second_utc(value: datetime) -> datetime:
+def _whole_second_utc(value: datetime, info: ValidationInfo) -> datetime:
     if value.tzinfo is None:
         value = value.replace(tzinfo=UTC)
     try:
         return value.astimezone(UTC).replace(microsecond=0)
     except OverflowError:
         raise InvalidRequestError(
-            f"date {value.isoformat()} is out of range: use a year between 1970 and 2200"
+            f"{info.field_name} {value.isoformat()} is out of range: use a year between 1970 and 2200"
         ) from None
 
 
@@ -87,7 +96,7 @@ class ShardCounts:
 class RequestContent(BaseModel):
     """The part of a request that defines the data. Equal content, equal bytes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     tenant: Annotated[str, AfterValidator(check_tenant)] = "default"
     count: int = Field(default=1000, ge=1, le=MAX_COUNT, description="exported transactions, all shards together")
@@ -124,27 +133,25 @@ class RequestContent(BaseModel):
     @field_validator("scenarios", mode="before")
     @classmethod
     def _known_scenarios(cls, value: Any) -> Any:
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            return value
-        asked = [check_scenario(name) if isinstance(name, str) else name for name in value]
-        return tuple(name for name in SCENARIO_NAMES if name in asked) or tuple(asked)
+        asked = [check_scenario(name) for name in _listed("scenarios", value)]
+        return tuple(name for name in SCENARIO_NAMES if name in asked)
 
     @field_validator("currency")
     @classmethod
     def _known_currency(cls, value: str) -> str:
         if value not in UNITS_PER_EUR:
-            raise InvalidRequestError(f"currency {value!r} is not supported: use one of {', '.join(UNITS_PER_EUR)}")
+            raise InvalidRequestError(
+                f"currency {shown(value)} is not supported: use one of {', '.join(UNITS_PER_EUR)}"
+            )
         return value
 
     @field_validator("countries", mode="before")
     @classmethod
     def _known_countries(cls, value: Any) -> Any:
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            return value
-        for code in value:
+        for code in _listed("countries", value):
             if code not in _COUNTRIES:
                 raise InvalidRequestError(
-                    f"country {code!r} is unknown: use ISO 3166 alpha-2 codes in capitals, such as FR or DE"
+                    f"country {shown(code)} is unknown: use ISO 3166 alpha-2 codes in capitals, such as FR or DE"
                 )
         return tuple(dict.fromkeys(value))
 
@@ -165,10 +172,10 @@ class RequestContent(BaseModel):
             )
         if self.weights is not None:
             foreign = [name for name in self.weights if name not in self.scenarios]
-            bad = [name for name, weight in self.weights.items() if not 0 <= weight < float("inf")]
+            bad = [name for name, weight in self.weights.items() if weight < 0]
             if foreign or bad or sum(self.weights.values()) <= 0:
                 raise InvalidRequestError(
-                    f"weights {self.weights!r} must give a number ≥ 0, one of them positive, to requested"
+                    f"weights {shown(self.weights)} must give a number ≥ 0, one of them positive, to requested"
                     f" scenarios only ({', '.join(self.scenarios)})"
                 )
         return self
@@ -202,7 +209,7 @@ class RequestContent(BaseModel):
 class RequestDelivery(BaseModel):
     """The part of a request that never changes a byte of the data."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     save: bool = Field(default=True, description="load the rows into the warehouse (DATABASE_URL)")
     s3: bool = Field(default=True, description="export the Hive dataset to the storage")
@@ -229,9 +236,11 @@ class GenerationRequest(BaseModel):
         """Read what ``record`` wrote. Raises ``InvalidRequestError`` if it was edited or cut short."""
         try:
             data = json.loads(text)
+            if not isinstance(data, dict):
+                raise ValueError("no JSON object")
             stated = data.pop("content_sha", None)
             request = cls.model_validate(data)
-        except (ValueError, AttributeError) as error:  # pydantic's and json's errors are ValueErrors
+        except (ValueError, RecursionError) as error:  # pydantic's and json's errors are ValueErrors
             raise InvalidRequestError(
                 f"a recorded request cannot be read ({str(error).splitlines()[0]}): register it under another batch_id"
             ) from error
@@ -253,8 +262,30 @@ def parse_request(batch_id: str, content: dict[str, Any], delivery: dict[str, An
         )
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "request"
-        raise InvalidRequestError(f"{field} {first['input']!r} is not allowed: {first['msg']}") from None
+        field = " ".join(".".join(str(part) for part in first["loc"]).split())[:80] or "request"
+        raise InvalidRequestError(f"{field} {shown(first['input'])} is not allowed: {first['msg']}") from None
+
+
+class _Shown(reprlib.Repr):
+    """Short and in one line, also for what has no end, is nested without one, or has 5,000 digits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 2, 80, 80
+
+    def repr_int(self, value: int, level: int) -> str:
+        return super().repr_int(value, level) if value.bit_length() < 256 else "(a number of hundreds of digits)"
+
+
+shown = _Shown().repr
+"""A refused value as it is repeated to whoever gave it."""
+
+
+def _listed(field: str, value: Any) -> list[str] | tuple[str, ...]:
+    """A list of texts. A set would be another request each time: it has no order."""
+    if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+        return value
+    raise InvalidRequestError(f"{field} {shown(value)} is not allowed: use a list of texts")
 
 
 def canonical_json(value: Any) -> str:

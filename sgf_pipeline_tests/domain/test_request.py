@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import math
+import re
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +13,13 @@ from hypothesis import strategies as st
 
 from sgf_pipeline.domain.errors import InvalidRequestError
 from sgf_pipeline.domain.money import round_half_up, split_largest_remainder, unit_amount
-from sgf_pipeline.domain.request import GenerationRequest, canonical_json, parse_request
+from sgf_pipeline.domain.request import (
+    GenerationRequest,
+    RequestContent,
+    RequestDelivery,
+    canonical_json,
+    parse_request,
+)
 from sgf_pipeline.domain.scenario_names import SCENARIO_NAMES
 
 CONTENT = {
@@ -49,6 +58,7 @@ def parse(**changes: object) -> GenerationRequest:
         ({"seed": -1}, ["seed", "-1"]),
         ({"weights": {"phishing": 1}}, ["weights", "phishing"]),
         ({"weights": {"card_testing": 0}}, ["weights"]),
+        ({"weights": {"card_testing": -1, "money_laundering": 2}}, ["weights", "-1", "≥ 0"]),
         ({"colour": "blue"}, ["colour"]),
     ],
 )
@@ -60,6 +70,60 @@ def test_a_bad_request_is_refused_in_one_sentence_that_names_field_and_value(cha
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+def _of_itself() -> list[Any]:
+    endless: list[Any] = []
+    endless.append(endless)
+    return endless
+
+
+def _doubled(times: int) -> list[Any]:
+    """What nine aliases of aliases make of a line of YAML: small here, endless where it is written out."""
+    value: list[Any] = ["x"]
+    for _ in range(times):
+        value = [value] * 9
+    return value
+
+
+ODD: dict[str, Any] = {
+    "nothing": None, "list": [], "dict": {}, "nested list": [[]], "list of dicts": [{"a": "b"}],
+    "list of nothing": [None], "dict of lists": {"phishing": []}, "key that is a number": {1: 2}, "set": {"FR"},
+    "known and unknown": ["phishing", 5], "nan": math.nan, "inf": math.inf, "-inf": -math.inf, "text nan": "nan",
+    "text inf": "inf", "nan weight": {"card_testing": math.nan}, "inf weight": {"card_testing": math.inf},
+    "huge weight": {"card_testing": 10**5000}, "huge": 10**5000, "-huge": -(10**5000), "5,000 digits": "9" * 5000,
+    "long text": "x" * 5000, "half a character": "\ud800", "bytes": b"\xff", "of itself": _of_itself(),
+    "bomb": _doubled(30), "line break": {"a\nb": 1}, "year 1": "0001-01-01T00:00:00+14:00",
+    "year 9999": "9999-12-31T23:59:59-12:00", "object": object(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("field", [*RequestContent.model_fields, *RequestDelivery.model_fields])
+def test_no_value_of_any_field_is_a_traceback_or_a_request_without_a_record(field, value):
+    """Guards the doors that take anything (YAML, JSON): refused by field and in one short sentence, or recorded whole.
+
+    An accepted value that cannot be written down or counted would fail later, at night.
+    """
+    content, delivery = dict(CONTENT), {}
+    (content if field in RequestContent.model_fields else delivery)[field] = value
+    try:
+        request = parse_request("gen_1", content, delivery)
+    except InvalidRequestError as error:
+        message = str(error)
+        assert re.match({"countries": "countr(y|ies)", "scenarios": "scenarios?"}.get(field, field), message)
+        assert "\n" not in message
+        assert len(message) < 400
+    else:
+        assert GenerationRequest.from_record(request.record().encode()) == request
+        assert sum(counts.rows for counts in request.content.shard_counts().values()) == 50_000
+
+
+def test_what_a_list_holds_is_looked_at_whole():
+    """Guards against what is not understood being left out in silence, and against sets, which have no order."""
+    for refused in ({"scenarios": ["phishing", 5]}, {"countries": {"FR", "DE"}}, {"scenarios": "phishing"}):
+        with pytest.raises(InvalidRequestError, match="use a list of texts"):
+            parse(**refused)
 
 
 @pytest.mark.parametrize("batch_id", ["", "ab", "A_batch", "a|b", "a/../b", "a,b", "_x1", "x" * 64, "é_batch"])
@@ -99,6 +163,16 @@ def test_a_record_reads_back_and_an_edited_one_is_refused():
     edited["content"]["count"] = 10
     with pytest.raises(InvalidRequestError, match="content_sha"):
         GenerationRequest.from_record(json.dumps(edited))
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"null", b"5", b'"x"', b"\xff", b"{}", b"[" * 100_000])
+def test_a_damaged_record_is_one_sentence(text):
+    """Guards against a traceback, which would stop a schedule or a sensor for every other batch."""
+    with pytest.raises(
+        InvalidRequestError, match=r"^a recorded request cannot be read \(.*\): register it under"
+    ) as told:
+        GenerationRequest.from_record(text)
+    assert "\n" not in str(told.value)
 
 
 def test_a_record_from_before_a_field_existed_reads_back_as_its_default():
