@@ -1,7 +1,7 @@
 """Every GraphQL document that SGF sends to Dagster's webserver, and nothing else.
 
 Belongs here: the texts, by name, and the one that is put together from how many batches it asks about. Does not belong
-here: sending them and reading the answers (``launch``). A test validates each against the schema of a live webserver.
+here: sending them and reading the answers (``dagster_client``). A test holds each to the schema of a live webserver.
 """
 
 from collections.abc import Iterator

@@ -35,7 +35,6 @@ BUILD_JOB = "build_shard"
 CLOSE_JOB = "close_batch"
 REQUESTED_BY_TAG = "sgf/requested_by"
 BACKFILL_TAG = "dagster/backfill"
-STAGES = 9
 ASKED_AT_ONCE = 20  # batches in one question
 LAKE_READERS = 8
 
@@ -66,7 +65,7 @@ class ShardStatus:
     run_id: str | None
     """Its newest run, or the one at work."""
     stages_done: int | None
-    """Of ``STAGES``; None unless it is running."""
+    """None unless it is running."""
     stage: str | None
     """The asset that is being made now."""
     failure: Failure | None

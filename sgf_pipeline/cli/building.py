@@ -21,6 +21,7 @@ import typer
 from yaml import YAMLError
 
 from sgf_pipeline import batches
+from sgf_pipeline.assets import SHARD_ASSETS
 from sgf_pipeline.assets.stage_files import stage_path
 from sgf_pipeline.definitions import build_definitions, lake_of, llm_of
 from sgf_pipeline.domain.errors import ConfigurationError, SgfError, error_class
@@ -33,7 +34,6 @@ from sgf_pipeline.settings import Settings, read_settings
 
 HOST_TAG = "sgf/host"
 PID_TAG = "sgf/pid"
-STAGES = 9
 
 
 def build_batch(
@@ -167,7 +167,7 @@ def _run_jobs(
         "output_tokens": 0,
         "cost_usd": 0.0,
     }
-    with _progress(len(request.content.scenarios) * STAGES + 2) as advance:
+    with _progress(len(request.content.scenarios) * len(SHARD_ASSETS) + 2) as advance:
         _execute(definitions, instance, "register_batch", request.batch_id, tags, advance, "request")
         for name in request.content.scenarios:
             result = _execute(

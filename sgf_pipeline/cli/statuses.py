@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sgf_pipeline import batches, launch
+from sgf_pipeline.assets import SHARD_ASSETS
 from sgf_pipeline.dagster_client import DagsterClient
 from sgf_pipeline.definitions import lake_of
 from sgf_pipeline.domain.errors import InvalidRequestError, OrchestratorUnavailableError
@@ -274,7 +275,7 @@ def _now(shard: ShardStatus) -> str:
         return shard.failure.error
     if shard.stages_done is None:
         return ""
-    return f"{shard.stages_done} of {launch.STAGES} stages" + (f", at {shard.stage}" if shard.stage else "")
+    return f"{shard.stages_done} of {len(SHARD_ASSETS)} stages" + (f", at {shard.stage}" if shard.stage else "")
 
 
 def _number(value: int | None) -> str:
