@@ -47,6 +47,14 @@ class ModelError(PermanentError):
     """The language model cannot be loaded, or its answers stay invalid after every allowed attempt."""
 
 
+class CostCapError(PermanentError):
+    """The language model would cost more than ``max_cost_usd`` allows."""
+
+
+class ModelUnavailableError(TransientError):
+    """The language model's server did not answer, or asks for patience longer than a run has."""
+
+
 class ValidationFailedError(PermanentError):
     """Rows broke the gate: a defect of ours. The rows lie in quarantine with their reasons."""
 
@@ -104,6 +112,7 @@ OUTCOMES: dict[type[SgfError], Outcome] = {
     StorageError: Outcome(2, 507, retry=False),
     ConfigurationError: Outcome(2, 500, retry=False),
     ModelError: Outcome(3, 502, retry=False),
+    CostCapError: Outcome(3, 402, retry=False),
     ValidationFailedError: Outcome(5, 500, retry=False),
     ExplanationError: Outcome(5, 500, retry=False),
     SinkError: Outcome(4, 502, retry=False),

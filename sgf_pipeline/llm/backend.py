@@ -4,9 +4,9 @@ Belongs here: the shapes that cross the seam. Does not belong here: any one prov
 (``sgf_pipeline.llm.writer``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sgf_pipeline.domain.cases import CaseBrief
 
@@ -24,14 +24,18 @@ class Prompt:
     seed: int
 
 
+Fault = Literal["refusal", "truncated"]
+
+
 @dataclass(frozen=True)
 class Completion:
-    """One answer as the model gave it, unchecked."""
+    """One answer as the model gave it, unchecked. ``fault`` is what the model's server itself says is wrong with it."""
 
     text: str
     input_tokens: int
     output_tokens: int
     cost_usd: float = 0.0
+    fault: Fault | None = None
 
 
 class Backend(Protocol):
@@ -56,9 +60,20 @@ class Backend(Protocol):
     @property
     def batch_rows(self) -> int: ...
 
-    def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
-        """One completion a prompt, in order. What a prompt gets never depends on the others beside it.
+    def quote(self, prompts: Sequence[Prompt]) -> float:
+        """The most that asking these can cost, in USD; 0 for a model of one's own."""
+        ...
 
-        Raises ``ModelError`` if the model cannot be loaded, ``ModelUnavailableError`` if its server does not answer.
+    def complete(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Completion]]:
+        """Each prompt's place and its completion, as soon as it is there, so that the caller can keep it.
+
+        Every place comes once. Raises ``ModelError`` if the model cannot be loaded or refuses to serve,
+        ``ModelUnavailableError`` if its server does not answer; what was handed out before is good.
         """
         ...
+
+
+def in_order(backend: Backend, prompts: Sequence[Prompt]) -> list[Completion]:
+    """One completion a prompt, in their order."""
+    found = dict(backend.complete(prompts))
+    return [found[place] for place in range(len(prompts))]

@@ -7,13 +7,13 @@ import hashlib
 import sqlite3
 import zlib
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import diskcache
 
 from sgf_pipeline.domain.errors import ConfigurationError
 from sgf_pipeline.domain.request import canonical_json
-from sgf_pipeline.llm.backend import Backend, Completion, Prompt
+from sgf_pipeline.llm.backend import Backend, Completion, Fault, Prompt
 from sgf_pipeline.llm.prompts import PROMPT_VERSION
 
 
@@ -54,18 +54,34 @@ class DiskCaseCache:
 
     def get(self, key: str) -> Completion | None:
         try:
-            entry: Any = self._cache.get(key)
-            if entry is None:
-                return None
-            text, input_tokens, output_tokens, cost_usd = entry
-        except (zlib.error, ValueError, TypeError, OSError):
+            return _completion(self._cache.get(key))
+        except (zlib.error, ValueError, OSError):
             return None  # an entry cut short by a crash is asked for again
-        if not (isinstance(text, str) and isinstance(input_tokens, int) and isinstance(output_tokens, int)):
-            return None
-        return Completion(text, input_tokens, output_tokens, float(cost_usd))
 
     def set(self, key: str, completion: Completion) -> None:
-        self._cache.set(key, [completion.text, completion.input_tokens, completion.output_tokens, completion.cost_usd])
+        self._cache.set(key, _entry(completion))
 
     def close(self) -> None:
         self._cache.close()
+
+
+def _entry(completion: Completion) -> list[Any]:
+    return [
+        completion.text,
+        completion.input_tokens,
+        completion.output_tokens,
+        completion.cost_usd,
+        completion.fault,
+    ]
+
+
+def _completion(entry: Any) -> Completion | None:
+    """What ``_entry`` made, or None for anything else."""
+    shape: list[Any] = [str, int, int, (int, float), (str, type(None))]
+    if not isinstance(entry, list) or len(entry) != len(shape):
+        return None
+    if not all(isinstance(part, kind) for part, kind in zip(entry, shape, strict=True)):
+        return None
+    if entry[4] not in (None, *get_args(Fault)):
+        return None
+    return Completion(entry[0], entry[1], entry[2], float(entry[3]), entry[4])

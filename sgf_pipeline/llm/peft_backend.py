@@ -12,7 +12,7 @@ import hashlib
 import os
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -88,16 +88,17 @@ class PeftBackend:
                     digest.update(f"{file.name}:{state.st_size}:{state.st_mtime_ns}\n".encode())
         return f"{self.name}-{digest.hexdigest()[:16]}"
 
-    def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
-        completions: dict[int, Completion] = {}
+    def quote(self, prompts: Sequence[Prompt]) -> float:
+        return 0.0
+
+    def complete(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Completion]]:
         for name in dict.fromkeys(prompt.brief.scenario for prompt in prompts):
             places = [place for place, prompt in enumerate(prompts) if prompt.brief.scenario == name]
             for start in range(0, len(places), BATCH_ROWS):
                 batch = places[start : start + BATCH_ROWS]
                 with self._lock:
                     answers = self._complete_batch(name, [prompts[place] for place in batch])
-                completions.update(zip(batch, answers, strict=True))
-        return [completions[place] for place in range(len(prompts))]
+                yield from zip(batch, answers, strict=True)
 
     def _complete_batch(self, scenario: ScenarioName, prompts: Sequence[Prompt]) -> list[Completion]:
         self._load(scenario)

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from pydantic import ValidationError
 
 from sgf_pipeline.domain.cases import CaseBrief, FraudCase
-from sgf_pipeline.domain.errors import ModelError
+from sgf_pipeline.domain.errors import CostCapError, ModelError
 from sgf_pipeline.llm.backend import Backend, Completion, Prompt
 from sgf_pipeline.llm.cache import CaseCache, cache_key
 from sgf_pipeline.scenarios import scenario as scenario_of
@@ -20,7 +20,8 @@ from sgf_pipeline.scenarios.base import Scenario
 
 MAX_REPLACEMENTS = 5  # fresh briefs for one case before the model is called broken
 
-Reason = Literal["json", "schema", "constraint", "brief"]
+Reason = Literal["refusal", "truncated", "json", "schema", "constraint", "brief"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Usage:
     cache_hits: int = 0
     cases: int = 0
     first_try_valid: int = 0
-    rejected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(get_args(Reason), 0))
+    rejected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
     seconds: float = 0.0
 
 
@@ -75,6 +76,13 @@ class _Place:
     replacements: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+
+
+def judge(completion: Completion, brief: CaseBrief, scenario: Scenario) -> FraudCase | Rejection:
+    """The case of an answer, or why it is not accepted: its server's word first, then the text itself."""
+    if completion.fault is not None:
+        return Rejection(completion.fault, completion.text[:200] or "the model's server gave no text")
+    return validate_answer(completion.text, brief, scenario)
 
 
 def validate_answer(text: str, brief: CaseBrief, scenario: Scenario) -> FraudCase | Rejection:
@@ -95,19 +103,32 @@ def validate_answer(text: str, brief: CaseBrief, scenario: Scenario) -> FraudCas
 
 
 class CaseWriter:
-    """Writes cases with one backend. ``seed`` is that of the batch; equal seeds, briefs and weights, equal cases."""
+    """Writes cases with one backend. ``seed`` is that of the batch; equal seeds, briefs and weights, equal cases.
 
-    def __init__(self, backend: Backend, cache: CaseCache, seed: int, max_attempts: int = 3) -> None:
+    ``max_cost_usd`` is the most that new answers may cost in all; None is no limit.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        cache: CaseCache,
+        seed: int,
+        max_attempts: int = 3,
+        max_cost_usd: float | None = None,
+    ) -> None:
         self.backend = backend
         self.cache = cache
         self.seed = seed
         self.max_attempts = max_attempts
+        self.max_cost_usd = max_cost_usd
         self.usage = Usage()
 
     def write_cases(self, briefs: Sequence[CaseBrief], replacements: Iterator[CaseBrief]) -> list[WrittenCase]:
         """One case a brief, in order; a brief that fails ``max_attempts`` times gives way to one of ``replacements``.
 
-        Raises ``ModelError`` when a case still fails after ``MAX_REPLACEMENTS`` fresh briefs, or none are left.
+        Raises ``ModelError`` when a case still fails after ``MAX_REPLACEMENTS`` fresh briefs, or none are left,
+        ``CostCapError`` before a question that could cost more than is left, and what the backend raises. Every answer
+        that was paid for is in the cache by then.
         """
         started = time.monotonic()
         asked: dict[str, int] = {}
@@ -131,7 +152,7 @@ class CaseWriter:
         return Prompt(place.brief, place.repeat, place.attempt, self.seed)
 
     def _answers(self, prompts: Sequence[Prompt]) -> list[tuple[Completion, bool]]:
-        """One completion a prompt, with whether it was cached. Every batch is cached before the next is sent."""
+        """One completion a prompt, with whether it was cached. Every answer is cached as soon as it is there."""
         keys = [cache_key(self.backend, prompt) for prompt in prompts]
         found: dict[int, Completion] = {}
         for number, key in enumerate(keys):
@@ -144,15 +165,28 @@ class CaseWriter:
         fresh: dict[int, Completion] = {}
         for start in range(0, len(missing), rows):
             batch = missing[start : start + rows]
-            completions = self.backend.complete([prompts[number] for number in batch])
+            asked = [prompts[number] for number in batch]
+            self._check_cost(asked)
             self.usage.calls += 1
-            for number, completion in zip(batch, completions, strict=True):
+            for place, completion in self.backend.complete(asked):
+                number = batch[place]
                 self.cache.set(keys[number], completion)
                 fresh[number] = completion
                 self.usage.input_tokens += completion.input_tokens
                 self.usage.output_tokens += completion.output_tokens
                 self.usage.cost_usd += completion.cost_usd
         return [(found[number], True) if number in found else (fresh[number], False) for number in range(len(prompts))]
+
+    def _check_cost(self, prompts: Sequence[Prompt]) -> None:
+        if self.max_cost_usd is None:
+            return
+        quote = self.backend.quote(prompts)
+        if self.usage.cost_usd + quote > self.max_cost_usd:
+            raise CostCapError(
+                f"max_cost_usd {self.max_cost_usd:.4f} of this shard is not enough: {self.usage.cost_usd:.4f} USD are"
+                f" spent, and the next {len(prompts)} cases may cost {quote:.4f}; allow more (what was paid for is kept"
+                " and is not asked for again)"
+            )
 
     def _judge(
         self,
@@ -166,7 +200,7 @@ class CaseWriter:
         place.attempts += 1
         place.input_tokens += completion.input_tokens
         place.output_tokens += completion.output_tokens
-        answer = validate_answer(completion.text, place.brief, scenario_of(place.brief.scenario))
+        answer = judge(completion, place.brief, scenario_of(place.brief.scenario))
         if isinstance(answer, FraudCase):
             self.usage.cases += 1
             self.usage.first_try_valid += place.attempts == 1

@@ -26,12 +26,12 @@ class LLMResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     _backend: "PeftBackend | None" = PrivateAttr(default=None)
 
-    def writer(self, seed: int) -> "CaseWriter":
+    def writer(self, seed: int, max_cost_usd: float | None = None) -> "CaseWriter":
         """A writer for one shard. Raises ``ModelError`` for a folder that holds no model."""
         from sgf_pipeline.llm.cache import DiskCaseCache
         from sgf_pipeline.llm.writer import CaseWriter
 
-        return CaseWriter(self._model(), DiskCaseCache(Path(self.cache_dir) / "cases"), seed)
+        return CaseWriter(self._model(), DiskCaseCache(Path(self.cache_dir) / "cases"), seed, max_cost_usd=max_cost_usd)
 
     @property
     def version(self) -> str:

@@ -8,7 +8,7 @@ import time
 
 from sgf_pipeline.domain.cases import FraudCase
 from sgf_pipeline.domain.scenario_names import ScenarioName
-from sgf_pipeline.llm.backend import Backend, Prompt
+from sgf_pipeline.llm.backend import Backend, Prompt, in_order
 from sgf_pipeline.llm.briefs import draw_briefs
 from sgf_pipeline.llm.writer import validate_answer
 from sgf_pipeline.scenarios import scenario as scenario_of
@@ -31,9 +31,9 @@ def evaluate(
     """
     definition = scenario_of(scenario)
     briefs = draw_briefs(definition, cases, seed)
-    backend.complete([Prompt(briefs[0], 0, 1, seed)])  # loading is not what is timed
+    in_order(backend, [Prompt(briefs[0], 0, 1, seed)])  # loading is not what is timed
     started = time.monotonic()
-    completions = backend.complete([Prompt(brief, 0, 1, seed) for brief in briefs])
+    completions = in_order(backend, [Prompt(brief, 0, 1, seed) for brief in briefs])
     seconds = time.monotonic() - started
     answers = [
         validate_answer(completion.text, brief, definition)

@@ -1,7 +1,7 @@
 """A backend that says what a test wants: hand-made answers by attempt, well-formed ones otherwise."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from sgf_pipeline.domain.cases import CaseBrief
 from sgf_pipeline.llm.backend import Completion, Prompt
@@ -44,6 +44,9 @@ class ScriptedBackend:
         self.script = script
         self.batches: list[list[Prompt]] = []
 
-    def complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
+    def quote(self, prompts: Sequence[Prompt]) -> float:
+        return 0.001 * len(prompts)
+
+    def complete(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Completion]]:
         self.batches.append(list(prompts))
-        return [Completion(self.script(prompt), 10, 100, 0.001) for prompt in prompts]
+        yield from ((place, Completion(self.script(prompt), 10, 100, 0.001)) for place, prompt in enumerate(prompts))

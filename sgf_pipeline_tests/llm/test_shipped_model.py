@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from sgf_pipeline.domain.cases import FraudCase
 from sgf_pipeline.domain.errors import ModelError
 from sgf_pipeline.domain.scenario_names import ScenarioName
-from sgf_pipeline.llm.backend import Prompt
+from sgf_pipeline.llm.backend import Prompt, in_order
 from sgf_pipeline.llm.briefs import draw_briefs
 from sgf_pipeline.llm.peft_backend import BUNDLED, PeftBackend
 from sgf_pipeline.llm.writer import validate_answer
@@ -32,7 +32,7 @@ def prompts(name: ScenarioName, n: int, seed: int = 11) -> list[Prompt]:
 
 
 def texts(backend: PeftBackend, asked: list[Prompt]) -> list[str]:
-    return [completion.text for completion in backend.complete(asked)]
+    return [completion.text for completion in in_order(backend, asked)]
 
 
 # The card states 98 % or more of 500 answers for every scenario; 200 answers scatter by about a point each way.
@@ -95,11 +95,11 @@ def test_missing_and_foreign_folders_are_named(tmp_path: Path) -> None:
     empty.mkdir()
     (empty / "config.json").write_text('{"model_type": "llama"}')
     with pytest.raises(ModelError, match=r"SGF_PEFT_BASE .* cannot be loaded"):
-        PeftBackend(base_dir=empty).complete(prompts("card_testing", 1))
+        in_order(PeftBackend(base_dir=empty), prompts("card_testing", 1))
     one = tmp_path / "adapters"
     shutil.copytree(BUNDLED / "adapters" / "card_testing", one / "card_testing")
     with pytest.raises(ModelError, match=r"SGF_PEFT_ADAPTER .*money_laundering"):
-        PeftBackend(adapter_dir=one).complete(prompts("money_laundering", 1))
+        in_order(PeftBackend(adapter_dir=one), prompts("money_laundering", 1))
 
 
 def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
@@ -110,18 +110,18 @@ def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
     narrow = {key: value[:, :-8].clone() if "lora_A" in key else value for key, value in weights.items()}
     save_file(narrow, folder / "adapter_model.safetensors")
     with pytest.raises(ModelError, match=r"SGF_PEFT_ADAPTER .* does not fit the base"):
-        PeftBackend(adapter_dir=folder).complete(prompts("card_testing", 1))
+        in_order(PeftBackend(adapter_dir=folder), prompts("card_testing", 1))
     folders = tmp_path / "adapters"
     shutil.copytree(BUNDLED / "adapters", folders)
     renamed = {key.replace("self_attn", "attention"): value for key, value in weights.items()}
     save_file(renamed, folder / "adapter_model.safetensors")
     with pytest.raises(ModelError, match=r"SGF_PEFT_ADAPTER .* does not fit the base"):
-        PeftBackend(adapter_dir=folder).complete(prompts("card_testing", 1))
+        in_order(PeftBackend(adapter_dir=folder), prompts("card_testing", 1))
     save_file(renamed, folders / "card_testing" / "adapter_model.safetensors")
     second = PeftBackend(adapter_dir=folders)
-    second.complete(prompts("money_laundering", 1))
+    in_order(second, prompts("money_laundering", 1))
     with pytest.raises(ModelError, match=r"SGF_PEFT_ADAPTER .* does not fit the base"):
-        second.complete(prompts("card_testing", 1))
+        in_order(second, prompts("card_testing", 1))
 
 
 def test_it_ships_small_and_whole() -> None:

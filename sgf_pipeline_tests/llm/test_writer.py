@@ -1,13 +1,14 @@
 """The case writer's promises: bad answers are asked again, then replaced, never repaired, and all are counted."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sgf_pipeline.domain.errors import ModelError
-from sgf_pipeline.llm.backend import Prompt
+from sgf_pipeline.domain.errors import CostCapError, ModelError, ModelUnavailableError
+from sgf_pipeline.llm.backend import Completion, Prompt
 from sgf_pipeline.llm.briefs import draw_briefs
 from sgf_pipeline.llm.cache import DiskCaseCache
 from sgf_pipeline.llm.writer import CaseWriter, Rejection, validate_answer
@@ -122,3 +123,48 @@ def test_batches_are_no_larger_than_the_backend_wants(tmp_path: Path) -> None:
     assert [len(batch) for batch in backend.batches] == [8, 8, 4]
     assert writer.usage.calls == 3
     assert len(cases) == 20
+
+
+def test_what_was_answered_before_a_server_went_away_is_not_asked_again(tmp_path: Path) -> None:
+    """Guards against paying twice: a batch of which half had come before the connection broke."""
+
+    class Broken(ScriptedBackend):
+        def complete(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Completion]]:
+            for place, completion in super().complete(prompts):
+                if place == 3:
+                    raise ModelUnavailableError("the line is dead")
+                yield place, completion
+
+    with pytest.raises(ModelUnavailableError):
+        write(Broken(lambda p: good_answer(p.brief)), tmp_path, n=5)
+    backend = ScriptedBackend(lambda p: good_answer(p.brief))
+    writer, _ = write(backend, tmp_path, n=5)
+    assert [len(batch) for batch in backend.batches] == [2]
+    assert writer.usage.cache_hits == 3
+
+
+def test_no_question_is_asked_that_may_cost_more_than_is_left(tmp_path: Path) -> None:
+    """Guards the cap on cost: it holds before the money is spent, and what was paid for is kept."""
+    backend = ScriptedBackend(lambda p: good_answer(p.brief))
+    briefs = draw_briefs(CARD_TESTING, 20, seed=3)
+    capped = CaseWriter(backend, DiskCaseCache(tmp_path), seed=3, max_cost_usd=0.017)
+    with pytest.raises(CostCapError, match=r"max_cost_usd 0\.0170 .* 0\.0160 USD are spent"):
+        capped.write_cases(briefs, iter([]))
+    assert [len(batch) for batch in backend.batches] == [8, 8]
+    again = CaseWriter(backend, DiskCaseCache(tmp_path), seed=3, max_cost_usd=0.017)
+    assert len(again.write_cases(briefs, iter([]))) == 20
+    assert again.usage.cost_usd == pytest.approx(0.004)
+
+
+def test_what_the_server_itself_calls_no_answer_is_counted_as_that(tmp_path: Path) -> None:
+    """Guards against refusals and cut answers that are counted as broken JSON, or accepted."""
+
+    class Refusing(ScriptedBackend):
+        def complete(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Completion]]:
+            for place, completion in super().complete(prompts):
+                yield place, replace(completion, fault="refusal" if prompts[place].attempt == 1 else None)
+
+    for _ in range(2):  # the second time from the cache
+        writer, cases = write(Refusing(lambda p: good_answer(p.brief)), tmp_path, n=3)
+        assert len(cases) == 3
+        assert {reason: n for reason, n in writer.usage.rejected.items() if n} == {"refusal": 3}

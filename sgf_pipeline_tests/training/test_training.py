@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sgf_pipeline.llm.backend import Prompt
+from sgf_pipeline.llm.backend import Prompt, in_order
 from sgf_pipeline.llm.peft_backend import PeftBackend
 from sgf_pipeline.scenarios import SCENARIOS
 from sgf_pipeline.training.adapters import train_adapter
@@ -37,7 +37,7 @@ def test_what_was_trained_can_be_asked(trained: tuple[Path, dict[str, float], di
     out, _, _ = trained
     backend = PeftBackend(out / "base", out / "adapters")
     brief = SCENARIOS["card_testing"].matrix[0]
-    completion = backend.complete([Prompt(brief, 0, 1, 0)])[0]
+    completion = in_order(backend, [Prompt(brief, 0, 1, 0)])[0]
     assert completion.output_tokens > 0
     assert completion.input_tokens > 0
     config = json.loads((out / "adapters" / "card_testing" / "adapter_config.json").read_text())
