@@ -7,7 +7,8 @@ documents themselves (``graphql_documents``).
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -78,8 +79,10 @@ class DagsterClient:
             raise ConfigurationError("SGF_DAGSTER_URL is no address: use http(s)://host:port of Dagster's webserver")
         self.url = str(address.copy_with(userinfo=b"")).rstrip("/")
         """Without the password that it may hold."""
-        self._client = httpx.Client(timeout=timeout)
-        self._endpoint = address.copy_with(path=address.path.rstrip("/") + "/graphql")
+        # Name and password stay out of the address that is asked: httpx writes that into its log.
+        login = (address.username, address.password) if address.userinfo else None
+        self._client = httpx.Client(timeout=timeout, auth=login)
+        self._endpoint = address.copy_with(path=address.path.rstrip("/") + "/graphql", userinfo=b"")
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +101,7 @@ class DagsterClient:
         return f"{self.url}/runs/{run_id}"
 
     def ask(self, document: str, **variables: Any) -> dict[str, Any]:
-        """The ``data`` of the answer."""
+        """The ``data`` of the answer, which is an object; nothing else about it is known."""
         remedy = "start it with make ui, or set SGF_DAGSTER_URL to where it is"
         try:
             answer = self._client.post(self._endpoint, json={"query": document, "variables": variables})
@@ -107,77 +110,116 @@ class DagsterClient:
             raise OrchestratorUnavailableError(
                 f"Dagster's webserver at {self.url} does not answer ({why}): {remedy}"
             ) from error
-        if answer.status_code in (401, 403) or answer.is_redirect:
+        except httpx.DecodingError as error:
+            raise OrchestratorError(
+                f"what answers at {self.url} cannot be unpacked ({_plain(error)}): look into the proxy before Dagster's"
+                " webserver, or set SGF_DAGSTER_URL to an address without one"
+            ) from error
+        if answer.is_redirect:
+            raise OrchestratorError(
+                f"Dagster's webserver at {self.url} sends us elsewhere (HTTP {answer.status_code}), to a login perhaps:"
+                " set SGF_DAGSTER_URL to an address that answers by itself, and that this program may use"
+            )
+        if answer.status_code in (401, 403, 407):
             raise OrchestratorError(
                 f"Dagster's webserver at {self.url} is behind a login (HTTP {answer.status_code}): set SGF_DAGSTER_URL"
-                " to an address that this program may use without one"
+                " to an address that needs none, or to one with the login's name and password"
             )
-        if answer.is_server_error:
+        if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
             raise OrchestratorUnavailableError(
                 f"Dagster's webserver at {self.url} answers HTTP {answer.status_code}: try again, or look into its log"
             )
         try:
             content = answer.json()
-            data, errors = content.get("data"), content.get("errors")
-        except (ValueError, AttributeError):
-            data, errors = None, None
-        if errors:
-            raise OrchestratorError(f"Dagster at {self.url} refuses a question: {_plain(errors[0].get('message'))}")
-        if not isinstance(data, dict):
-            raise OrchestratorError(f"what answers at {self.url} is not Dagster's webserver: {remedy}")
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            page = "text/html" in answer.headers.get("content-type", "")
+            raise OrchestratorError(
+                f"what answers at {self.url} is not Dagster's webserver, but"
+                f" {'a web page, a login perhaps' if page else 'no JSON object'} (HTTP {answer.status_code}): {remedy}"
+            )
+        if content.get("errors"):
+            raise OrchestratorError(f"Dagster at {self.url} refuses a question: {_first_message(content['errors'])}")
+        if not isinstance(content.get("data"), dict):
+            raise OrchestratorError(
+                f"what answers at {self.url} is not Dagster's webserver, but JSON without data"
+                f" (HTTP {answer.status_code}): {remedy}"
+            )
+        data: dict[str, Any] = content["data"]
         return data
+
+    @contextmanager
+    def _answer(self, document: str, **variables: Any) -> Iterator[dict[str, Any]]:
+        """The ``data``, for a block that does nothing but read it: what it does not find there is said in one sentence.
+
+        Dagster holds to its schema, and refuses questions that it does not know. So it is another program that leaves
+        out, or makes a null or text of, what the document asks for.
+        """
+        data = self.ask(document, **variables)
+        try:
+            yield data
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise OrchestratorError(
+                f"what answers at {self.url} leaves out what Dagster says, or says it otherwise"
+                f" ({type(error).__name__}: {_plain(error)}): set SGF_DAGSTER_URL to Dagster's webserver itself, of the"
+                " version that this project installs"
+            ) from error
 
     def check(self) -> ServerHealth:
         """Raise unless the server answers and our code location is loaded; say which daemons are down."""
-        data = self.ask(documents.SERVER, location=LOCATION)
-        entry = data["workspaceLocationEntryOrError"]
-        if entry is None:
-            raise OrchestratorError(
-                f"Dagster at {self.url} has no code location {LOCATION!r}: start it with this project's workspace.yaml"
+        with self._answer(documents.SERVER, location=LOCATION) as data:
+            entry = data["workspaceLocationEntryOrError"]
+            if entry is None:
+                raise OrchestratorError(
+                    f"Dagster at {self.url} has no code location {LOCATION!r}: start it with this project's"
+                    " workspace.yaml"
+                )
+            loaded = entry.get("locationOrLoadError") or entry
+            if loaded["__typename"] == "PythonError":
+                raise OrchestratorError(
+                    f"Dagster at {self.url} cannot load the code location {LOCATION!r} ({_plain(loaded['message'])}):"
+                    " mend that and reload it"
+                )
+            if entry.get("loadStatus") != "LOADED":
+                raise OrchestratorUnavailableError(
+                    f"Dagster at {self.url} is still loading the code location {LOCATION!r}: try again"
+                )
+            daemons = data["instance"]["daemonHealth"]["allDaemonStatuses"]
+            return ServerHealth(
+                data["version"],
+                tuple(sorted(one["daemonType"] for one in daemons if one["required"] and not one["healthy"])),
             )
-        loaded = entry.get("locationOrLoadError") or entry
-        if loaded["__typename"] == "PythonError":
-            raise OrchestratorError(
-                f"Dagster at {self.url} cannot load the code location {LOCATION!r} ({_plain(loaded['message'])}):"
-                " mend that and reload it"
-            )
-        if entry.get("loadStatus") != "LOADED":
-            raise OrchestratorUnavailableError(
-                f"Dagster at {self.url} is still loading the code location {LOCATION!r}: try again"
-            )
-        daemons = data["instance"]["daemonHealth"]["allDaemonStatuses"]
-        return ServerHealth(
-            data["version"],
-            tuple(sorted(one["daemonType"] for one in daemons if one["required"] and not one["healthy"])),
-        )
 
     def storage_url(self) -> str | None:
         """Where its runs look for requests and put datasets, to be the caller's own storage; None where it is no URL.
 
         For a server that ``check`` found in order.
         """
-        answer = self.ask(documents.STORAGE, lake={**REPOSITORY, "resourceName": "lake"})
-        lake = self._results(answer["topLevelResourceDetailsOrError"], "ResourceDetails", "the storage's address")
-        values = {one["key"]: one["value"] for one in lake["configuredValues"]}
-        return str(json.loads(values["url"])) if "url" in values else None
+        with self._answer(documents.STORAGE, lake={**REPOSITORY, "resourceName": "lake"}) as answer:
+            lake = self._results(answer["topLevelResourceDetailsOrError"], "ResourceDetails", "the storage's address")
+            values = {one["key"]: one["value"] for one in lake["configuredValues"]}
+            return str(json.loads(values["url"])) if "url" in values else None
 
     def add_batch(self, batch_id: str) -> None:
         """Make the batch a partition. One that is known already is fine. The caller has checked the id."""
-        answer = self.ask(documents.ADD_BATCH, repository=REPOSITORY, dimension="batch_id", key=batch_id)
-        result = answer["addDynamicPartition"]
-        if result["__typename"] not in ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"):
-            raise _refusal(self, "a new batch", result)
+        with self._answer(documents.ADD_BATCH, repository=REPOSITORY, dimension="batch_id", key=batch_id) as answer:
+            result = answer["addDynamicPartition"]
+            if result["__typename"] not in ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"):
+                raise _refusal(self, "a new batch", result)
 
     def batch_ids(self) -> list[str]:
         """The batches that Dagster knows, newest first."""
-        answer = self.ask(documents.BATCH_IDS, repository=REPOSITORY, partitionSet="register_batch_partition_set")
-        partitions = self._results(answer["partitionSetOrError"], "PartitionSet", "the list of batches")
-        found = self._results(partitions["partitionsOrError"], "Partitions", "the list of batches")
-        return [one["name"] for one in reversed(found["results"])]
+        with self._answer(
+            documents.BATCH_IDS, repository=REPOSITORY, partitionSet="register_batch_partition_set"
+        ) as answer:
+            partitions = self._results(answer["partitionSetOrError"], "PartitionSet", "the list of batches")
+            found = self._results(partitions["partitionsOrError"], "Partitions", "the list of batches")
+            return [one["name"] for one in reversed(found["results"])]
 
     def launch_runs(self, job: str, tags: Sequence[Mapping[str, str]]) -> list[str]:
         """Queue one run for each set of tags and return their ids. Raises where one was refused; others may run."""
-        answer = self.ask(
+        with self._answer(
             documents.LAUNCH_RUNS,
             runs=[
                 {
@@ -186,18 +228,18 @@ class DagsterClient:
                 }
                 for one in tags
             ],
-        )
-        result = self._results(answer["launchMultipleRuns"], "LaunchMultipleRunsResult", "the launch")
-        for one in result["launchMultipleRunsResult"]:
-            if one["__typename"] != "LaunchRunSuccess":
-                raise _refusal(self, f"a run of {job}", one)
-        return [one["run"]["runId"] for one in result["launchMultipleRunsResult"]]
+        ) as answer:
+            result = self._results(answer["launchMultipleRuns"], "LaunchMultipleRunsResult", "the launch")
+            for one in result["launchMultipleRunsResult"]:
+                if one["__typename"] != "LaunchRunSuccess":
+                    raise _refusal(self, f"a run of {job}", one)
+            return [one["run"]["runId"] for one in result["launchMultipleRunsResult"]]
 
     def launch_backfill(
         self, job: str, partition_keys: Sequence[str], title: str, description: str, tags: Mapping[str, str]
     ) -> str:
         """Ask for one run of the job a partition; the daemon makes them within half a minute. Returns its id."""
-        answer = self.ask(
+        with self._answer(
             documents.LAUNCH_BACKFILL,
             backfill={
                 "selector": {"partitionSetName": f"{job}_partition_set", "repositorySelector": REPOSITORY},
@@ -206,9 +248,9 @@ class DagsterClient:
                 "description": description,
                 "tags": _tag_list(tags),
             },
-        )
-        result = self._results(answer["launchPartitionBackfill"], "LaunchBackfillSuccess", "the backfill")
-        return str(result["backfillId"])
+        ) as answer:
+            result = self._results(answer["launchPartitionBackfill"], "LaunchBackfillSuccess", "the backfill")
+            return str(result["backfillId"])
 
     def runs_and_backfills(
         self, filters: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
@@ -222,32 +264,32 @@ class DagsterClient:
             for number, pair in enumerate(filters)
             for kind, one in zip(("shards", "manifest"), pair, strict=True)
         }
-        answer = self.ask(documents.runs_of(len(filters)), **variables)
-        runs = {
-            name: [_run(one) for one in self._results(answer[name], "Runs", "the list of runs")["results"]]
-            for name in variables
-        }
-        backfills = self._results(answer["backfills"], "PartitionBackfills", "the list of backfills")["results"]
-        return (
-            [(runs[f"shards{number}"], runs[f"manifest{number}"]) for number in range(len(filters))],
-            [ActiveBackfill(one["id"], one["status"], frozenset(one["partitionNames"] or ())) for one in backfills],
-        )
+        with self._answer(documents.runs_of(len(filters)), **variables) as answer:
+            runs = {
+                name: [_run(one) for one in self._results(answer[name], "Runs", "the list of runs")["results"]]
+                for name in variables
+            }
+            backfills = self._results(answer["backfills"], "PartitionBackfills", "the list of backfills")["results"]
+            return (
+                [(runs[f"shards{number}"], runs[f"manifest{number}"]) for number in range(len(filters))],
+                [ActiveBackfill(one["id"], one["status"], frozenset(one["partitionNames"] or ())) for one in backfills],
+            )
 
     def stages(self, run_ids: Sequence[str]) -> dict[str, Stages]:
         """How far these runs are."""
         if not run_ids:
             return {}
-        answer = self.ask(documents.STAGES, runIds=list(run_ids))
-        found = self._results(answer["runsOrError"], "Runs", "the list of runs")["results"]
-        return {one["runId"]: _stages(one["stepStats"]) for one in found}
+        with self._answer(documents.STAGES, runIds=list(run_ids)) as answer:
+            found = self._results(answer["runsOrError"], "Runs", "the list of runs")["results"]
+            return {one["runId"]: _stages(one["stepStats"]) for one in found}
 
     def failures(self, run_ids: Sequence[str]) -> dict[str, Failure]:
         """Why these runs failed."""
         if not run_ids:
             return {}
-        answer = self.ask(documents.FAILURES, runIds=list(run_ids))
-        found = self._results(answer["runsOrError"], "Runs", "the list of runs")["results"]
-        return {one["runId"]: _failure(one["eventConnection"]["events"]) for one in found}
+        with self._answer(documents.FAILURES, runIds=list(run_ids)) as answer:
+            found = self._results(answer["runsOrError"], "Runs", "the list of runs")["results"]
+            return {one["runId"]: _failure(one["eventConnection"]["events"]) for one in found}
 
     def cancel_runs(self, run_ids: Sequence[str]) -> dict[str, str]:
         """End runs, queued or at work. Returns those that could not be ended, with Dagster's reason.
@@ -275,35 +317,32 @@ class DagsterClient:
         """Status and reason of the runs that were refused."""
         if not run_ids:
             return {}
-        result = self.ask(documents.CANCEL_RUNS, runIds=list(run_ids), policy=policy)["terminateRuns"]
-        if result["__typename"] == "PythonError":  # one whose code server does not answer keeps Dagster from the others
-            if len(run_ids) == 1:
-                return {run_ids[0]: ("CANCELING", _plain(result["message"]))}
-            return {run_id: why for one in run_ids for run_id, why in self._cancel([one], policy).items()}
         refused = {}
-        for one in self._results(result, "TerminateRunsResult", "the cancellation")["terminateRunResults"]:
-            if one["__typename"] == "TerminateRunFailure":
-                status = one["run"]["status"]
-                why = _STILL_ENDING if status == "CANCELING" else _plain(one["message"])
-                refused[one["run"]["runId"]] = (status, why)
-            elif one["__typename"] != "TerminateRunSuccess":
-                raise _refusal(self, "the cancellation", one)
+        with self._answer(documents.CANCEL_RUNS, runIds=list(run_ids), policy=policy) as answer:
+            results = self._results(answer["terminateRuns"], "TerminateRunsResult", "the cancellation")
+            for one in results["terminateRunResults"]:
+                if one["__typename"] == "TerminateRunFailure":
+                    status = one["run"]["status"]
+                    why = _STILL_ENDING if status == "CANCELING" else _plain(one["message"])
+                    refused[one["run"]["runId"]] = (status, why)
+                elif one["__typename"] != "TerminateRunSuccess":
+                    raise _refusal(self, "the cancellation", one)
         return refused
 
     def cancel_backfill(self, backfill_id: str) -> None:
         """Let the daemon make no more runs for it, and end those that it made."""
-        answer = self.ask(documents.CANCEL_BACKFILL, backfillId=backfill_id)
-        self._results(answer["cancelPartitionBackfill"], "CancelBackfillSuccess", "the cancellation")
+        with self._answer(documents.CANCEL_BACKFILL, backfillId=backfill_id) as answer:
+            self._results(answer["cancelPartitionBackfill"], "CancelBackfillSuccess", "the cancellation")
 
     def check_backfill(self, backfill_id: str) -> None:
         """Raise where the backfill broke or was cancelled, with the reason; runs of it that failed do not count."""
-        answer = self.ask(documents.BACKFILL, backfillId=backfill_id)
-        result = self._results(answer["partitionBackfillOrError"], "PartitionBackfill", "the backfill")
-        if result["status"] in ("FAILED", "FAILING"):
-            why = _plain((result["error"] or {}).get("message"))
-            raise OrchestratorError(f"backfill {backfill_id} broke: {why}")
-        if result["status"] in ("CANCELED", "CANCELING"):
-            raise OrchestratorError(f"backfill {backfill_id} was cancelled")
+        with self._answer(documents.BACKFILL, backfillId=backfill_id) as answer:
+            result = self._results(answer["partitionBackfillOrError"], "PartitionBackfill", "the backfill")
+            if result["status"] in ("FAILED", "FAILING"):
+                why = _plain((result["error"] or {}).get("message"))
+                raise OrchestratorError(f"backfill {backfill_id} broke: {why}")
+            if result["status"] in ("CANCELED", "CANCELING"):
+                raise OrchestratorError(f"backfill {backfill_id} was cancelled")
 
     def _results(self, result: dict[str, Any], wanted: str, what: str) -> dict[str, Any]:
         if result["__typename"] != wanted:
@@ -315,6 +354,12 @@ def _refusal(dagster: DagsterClient, what: str, result: Mapping[str, Any]) -> Or
     details = [one["message"] for one in result.get("errors", ())]
     message = _plain("; ".join(details) or result.get("message") or result["__typename"])
     return OrchestratorError(f"Dagster at {dagster.url} refuses {what}: {message}")
+
+
+def _first_message(errors: Any) -> str:
+    """What GraphQL says in ``errors``, which hold no list of objects where another program answers."""
+    first = errors[0] if isinstance(errors, list) else errors
+    return _plain(first.get("message") if isinstance(first, dict) else first)
 
 
 def _plain(message: Any) -> str:

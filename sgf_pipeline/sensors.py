@@ -148,6 +148,7 @@ def _first_failure(context: dg.RunFailureSensorContext) -> tuple[str | None, str
             return event.step_key, data.user_failure_data.description
         error = (data.error.cause or data.error) if data.error else None
         return event.step_key, " ".join(error.message.split()) if error else "no message"
-    broken = context.failure_event.job_failure_data.error
+    failed = context.failure_event.job_failure_data  # None where run monitoring failed a run that is lost
+    broken = failed.error if failed else None
     said = (broken.cause or broken).message if broken else context.failure_event.message
     return None, " ".join((said or "no message").split())
