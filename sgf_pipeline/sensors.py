@@ -31,6 +31,7 @@ from sgf_pipeline.resources.notifier import FailedRun, Notifier
 
 LOOKS_A_TICK = 300  # a tick that takes longer than a minute is given up by Dagster
 LAKE_READERS = 8
+CURSOR_FORM = 2
 # A batch whose files cannot be read is looked at again: soon where the storage did not answer, else at this pace.
 SLOW_PACE = timedelta(minutes=2)
 # Runs are looked at again for so long after they changed: clocks differ, and events are stored out of order.
@@ -50,11 +51,13 @@ def manifest_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> 
     costs the same with ten batches as with a thousand.
     """
     began = datetime.now(UTC)
-    if context.cursor is None:  # a new instance: this tick comes before the first run
-        prepare_pools(context.instance)
+    last = json.loads(context.cursor or "{}")
+    if last.get("form") != CURSOR_FORM:  # a new instance, or an older version's: this tick looks at all
+        prepare_pools(context.instance)  # before the first run
+        last = {"seen": None, "again": {}}
     known = set(context.instance.get_dynamic_partitions("batch_id"))
-    again = {} if context.cursor is None else json.loads(context.cursor)["again"]
-    changed = _changed(context, known)
+    again = last["again"]
+    changed = known if last["seen"] is None else _changed(context.instance, last["seen"])
     due = sorted(batch_id for batch_id, moment in again.items() if moment <= began.timestamp())
     candidates = [batch_id for batch_id in dict.fromkeys([*sorted(changed), *due]) if batch_id in known]
     now, later = candidates[:LOOKS_A_TICK], candidates[LOOKS_A_TICK:]
@@ -72,16 +75,13 @@ def manifest_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> 
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else "no batch has new receipts of all its requested shards",
-        cursor=json.dumps({"seen": (began - MARGIN).timestamp(), "again": waiting}),
+        cursor=json.dumps({"form": CURSOR_FORM, "seen": (began - MARGIN).timestamp(), "again": waiting}),
     )
 
 
-def _changed(context: dg.SensorEvaluationContext, known: set[str]) -> set[str]:
-    """Batches of which a run has changed since the last tick; all of them on the first."""
-    if context.cursor is None:
-        return known
-    seen = datetime.fromtimestamp(json.loads(context.cursor)["seen"], UTC)
-    records = context.instance.get_run_records(dg.RunsFilter(updated_after=seen))
+def _changed(instance: dg.DagsterInstance, since: float) -> set[str]:
+    """Batches of which a run has changed since then."""
+    records = instance.get_run_records(dg.RunsFilter(updated_after=datetime.fromtimestamp(since, UTC)))
     keys = {record.dagster_run.tags.get("dagster/partition", "") for record in records}
     return {key.partition("|")[0] for key in keys}
 
