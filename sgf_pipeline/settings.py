@@ -149,8 +149,8 @@ class Settings(BaseSettings):
     def alert_webhook(self) -> str | None:
         """Where failed runs are told. Raises ``ConfigurationError``, which does not show it, where it is no URL."""
         url = "" if self.sgf_alert_webhook is None else self.sgf_alert_webhook.get_secret_value()
-        if url and not _is_web_address(url):
-            raise ConfigurationError("SGF_ALERT_WEBHOOK is no web address: use http(s)://host/path")
+        if url and (not _is_web_address(url) or "@" in urlsplit(url).netloc):
+            raise ConfigurationError("SGF_ALERT_WEBHOOK is no web address: use http(s)://host/path, without a password")
         return url or None
 
     @property
@@ -240,6 +240,8 @@ def redis_server(url: str) -> RedisServer:
 
 
 def _is_web_address(text: str) -> bool:
+    if not re.fullmatch(r"[!-~]+", text):  # a space or line break would be dropped in silence, or sent as a header
+        return False
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)

@@ -3,10 +3,6 @@
 On a Dagster that runs: ``integration/test_launch``.
 """
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
 import pytest
 
 from sgf_pipeline import batches, launch
@@ -15,7 +11,6 @@ from sgf_pipeline.dagster_client import DagsterClient, Failure
 from sgf_pipeline.definitions import lake_of
 from sgf_pipeline.domain.errors import (
     ConfigurationError,
-    OrchestratorError,
     OrchestratorUnavailableError,
     SgfError,
     StorageUnavailableError,
@@ -45,50 +40,6 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(make_settin
         assert "secret" not in dagster.run_url("x")
     assert outcome_of(refused.value).retry
     assert outcome_of(refused.value).exit_code == 75
-
-
-class Answer(BaseHTTPRequestHandler):
-    """Answers every question with the server's ``status`` and ``body``."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(self.server.status)  # type: ignore[attr-defined]
-        self.end_headers()
-        self.wfile.write(self.server.body)  # type: ignore[attr-defined]
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
-@pytest.fixture
-def stranger() -> Iterator[HTTPServer]:
-    """A web server that is not Dagster."""
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "error", "words"),
-    [
-        (200, b"<html>hello</html>", OrchestratorError, "is not Dagster"),
-        (200, b"[]", OrchestratorError, "is not Dagster"),
-        (404, b'{"detail": "not found"}', OrchestratorError, "is not Dagster"),
-        (302, b"", OrchestratorError, "behind a login"),
-        (403, b"", OrchestratorError, "behind a login"),
-        (400, b'{"errors": [{"message": "Cannot query field"}]}', OrchestratorError, "Cannot query field"),
-        (502, b"", OrchestratorUnavailableError, "HTTP 502"),
-    ],
-)
-def test_whatever_answers_instead_of_dagster_is_one_sentence(stranger, status, body, error, words):
-    """Guards against a traceback behind a proxy, a login page, or another program's port."""
-    stranger.status, stranger.body = status, body
-    with DagsterClient(f"http://127.0.0.1:{stranger.server_port}") as dagster, pytest.raises(error, match=words):
-        dagster.check()
 
 
 @pytest.mark.parametrize(

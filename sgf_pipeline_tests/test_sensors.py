@@ -1,11 +1,7 @@
-"""The sensors, evaluated as the daemon does, on a real instance; the webhook is a real HTTP server."""
+"""The sensors, evaluated as the daemon does, on a real instance. How people are told: ``resources/test_notifier``."""
 
-import http.server
 import json
-import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -17,14 +13,11 @@ from sgf_pipeline.domain.errors import StorageError
 from sgf_pipeline.domain.request import check_scenario
 from sgf_pipeline.partitions import shard_key, shard_tags
 from sgf_pipeline.progress import RECEIPTS_TAG, receipts_tag
-from sgf_pipeline.resources import notifier as notifier_module
-from sgf_pipeline.resources.notifier import FailedRun, LogNotifier, WebhookNotifier
+from sgf_pipeline.resources.notifier import FailedRun
 from sgf_pipeline.sensors import failure_sensor, manifest_sensor
 from sgf_pipeline.settings import Settings
 from sgf_pipeline_tests.building import run
 from sgf_pipeline_tests.conftest import small_request
-
-FAILED = FailedRun("r1", "build_shard", "gen_1", "phishing", "lake_export", "no room", "http://ui/runs/r1")
 
 
 @pytest.fixture
@@ -197,9 +190,16 @@ def test_a_batch_that_could_not_be_read_is_looked_at_again(sensed: Sensed) -> No
     receipt.write_bytes(kept)
     assert sensed.cursor is not None
     later = json.loads(sensed.cursor)
-    sensed.cursor = json.dumps({"seen": 4_000_000_000, "again": later["again"]})
+    sensed.cursor = json.dumps({**later, "seen": 4_000_000_000})
     assert sensed.tick() == []  # at a slow pace
-    sensed.cursor = json.dumps({"seen": 4_000_000_000, "again": dict.fromkeys(later["again"], 1.0)})
+    sensed.cursor = json.dumps({**later, "seen": 4_000_000_000, "again": dict.fromkeys(later["again"], 1.0)})
+    assert sensed.tick() == [sensed.batch.batch_id]
+
+
+def test_a_cursor_that_another_version_left_is_begun_anew(sensed: Sensed) -> None:
+    """Guards against a sensor that fails at every tick after an upgrade."""
+    sensed.build()
+    sensed.cursor = json.dumps({"seen": 4_000_000_000, "again": ["gen_sensed"]})
     assert sensed.tick() == [sensed.batch.batch_id]
 
 
@@ -229,65 +229,6 @@ def test_a_tick_looks_only_at_batches_whose_runs_changed(sensed: Sensed) -> None
     assert sensed.tick() == []  # receipts without a run: somebody else's instance built and closes it
     sensed.succeed(sensed.begin("card_testing"))
     assert sensed.tick() == [sensed.batch.batch_id]
-
-
-class Webhook:
-    """A real HTTP server that answers with ``statuses`` in turn, the last one for ever."""
-
-    def __init__(self, *statuses: int) -> None:
-        self.bodies: list[dict[str, Any]] = []
-        answers = list(statuses)
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(handler) -> None:  # noqa: N805 (the library's name; self is the server's)
-                self.bodies.append(json.loads(handler.rfile.read(int(handler.headers["content-length"]))))
-                handler.send_response(answers.pop(0) if len(answers) > 1 else answers[0])
-                handler.end_headers()
-
-            def log_message(handler, *_: Any) -> None:  # noqa: N805
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/secret-path"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.mark.parametrize(
-    ("statuses", "posts", "told"), [((200,), 1, True), ((503, 204), 2, True), ((503,), 3, False), ((404,), 1, False)]
-)
-def test_a_webhook_is_tried_within_bounds(
-    statuses: tuple[int, ...],
-    posts: int,
-    told: bool,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Guards against a notice lost to one bad answer, a sensor that hangs on a dead one, and a URL in the log."""
-    monkeypatch.setattr(notifier_module, "PAUSE_SECONDS", 0.0)
-    hook = Webhook(*statuses)
-    with caplog.at_level(logging.DEBUG):
-        WebhookNotifier(hook.url).notify(FAILED)
-    hook.close()
-    assert len(hook.bodies) == posts
-    assert hook.bodies[0]["text"] == "gen_1 phishing failed in lake_export: no room (http://ui/runs/r1)"
-    assert hook.bodies[0]["scenario"] == "phishing"
-    assert ("no room" in caplog.text) != told
-    assert "secret-path" not in caplog.text
-
-
-def test_nobody_listening_is_logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guards against a notice that vanishes because the webhook's host is gone."""
-    monkeypatch.setattr(notifier_module, "PAUSE_SECONDS", 0.0)
-    hook = Webhook(200)
-    hook.close()
-    WebhookNotifier(hook.url).notify(FAILED)
-    assert caplog.text.count("was not reached") == 1
-    LogNotifier().notify(FAILED)
-    assert "gen_1 phishing failed in lake_export: no room (http://ui/runs/r1)" in caplog.text
 
 
 def test_a_failed_run_is_told_in_our_own_sentence(

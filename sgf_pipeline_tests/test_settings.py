@@ -80,7 +80,18 @@ def test_the_documents_name_every_size_of_the_parquet_key(size, monkeypatch):
         assert "16, 24 or 32" in (ROOT / path).read_text(), path
 
 
-@pytest.mark.parametrize("url", ["hooks.example.org/token", "file:///etc/passwd", "https://", "http://h:abc/token"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hooks.example.org/token",
+        "file:///etc/passwd",
+        "https://",
+        "http://h:abc/token",
+        "http://h/a b",
+        "http://h/\r\nX: y",
+        "http://é.example/t",
+    ],
+)
 def test_what_is_no_web_address_is_refused_and_a_webhook_never_shown(url, monkeypatch):
     """Guards against a notice that reads a file or goes nowhere, and against a webhook's token in an error."""
     monkeypatch.setenv("SGF_ALERT_WEBHOOK", url)

@@ -6,8 +6,8 @@ First one batch of 50,000 rows with all seven scenarios is built by ``sgf genera
 PostgreSQL, SeaweedFS' S3 and a Kafka broker on this machine; the time is the whole command's, the model's answers are
 made anew. Then each sink alone against the plain client on the same server, in turns, the best of each: *warehouse* is
 ``Warehouse.load`` of one shard of 50,000 rows against ``adbc_ingest`` of the same rows into a table of the same
-columns, once with the same keys and indexes, once bare; *lake* is ``LakeResource.write_rows`` against putting the same
-bytes with boto3. The stream's ratio is ``bench_stream``'s.
+columns, with the same keys and indexes or bare, where the shard is new and where it is replaced; *lake* is
+``LakeResource.write_rows`` against putting the same bytes with boto3. The stream's ratio is ``bench_stream``'s.
 """
 
 import argparse
@@ -33,7 +33,6 @@ from sgf_pipeline_tests.benchmarks.bench_stream import ROWS, shard
 from sgf_pipeline_tests.integration.services import Noida, Postgres, SeaweedFS
 
 GOAL_RATIO = 0.7
-KEY = ShardKey("default", "gen_1", "phishing")
 
 
 def environment_of(seaweed: SeaweedFS) -> dict[str, str]:
@@ -82,35 +81,48 @@ def ratio(what: str, ours: Callable[[int], None], plain: Callable[[int], None], 
 
 
 def warehouse(postgres: Postgres, rows: pa.Table, rounds: int) -> None:
-    """Our load against ADBC alone."""
-    url = postgres.new_database()
-    ours = Warehouse(url)
-    ours.load(KEY, table_stream(rows), "EUR")
-    with psycopg2.connect(url) as connection:
-        connection.cursor().execute("CREATE TABLE indexed (LIKE transactions INCLUDING ALL)")
-        connection.cursor().execute("CREATE TABLE bare (LIKE transactions)")
-    with dbapi.connect(url) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM transactions")
-        same = cursor.fetch_arrow_table()
-    # ADBC reads NUMERIC as text and cannot write that back.
-    place = same.schema.get_field_index("amount")
-    cents = [chunk.storage.cast(pa.decimal128(18, 2)) for chunk in same.column(place).chunks]
-    same = same.set_column(place, "amount", pa.chunked_array(cents))
+    """Our load against ADBC alone, each line in a database of its own.
 
-    def ingest(table: str) -> Callable[[int], None]:
-        def run(number: int) -> None:
+    A shard that is new to the table, as nearly all are; and one that the table holds already: the rows that a
+    replacement deletes stay in table and indexes until they are vacuumed, so that it is slower, whoever does it.
+    """
+    key = ShardKey("default", "gen_1", "phishing")
+
+    def line(what: str, before: str, bare: bool = False) -> None:
+        url = postgres.new_database()
+        ours = Warehouse(url)
+        ours.load(key, table_stream(rows), "EUR")
+        with psycopg2.connect(url) as connection:
+            like = "transactions" if bare else "transactions INCLUDING ALL"
+            connection.cursor().execute(f"CREATE TABLE plain (LIKE {like})")
+            connection.cursor().execute("INSERT INTO plain SELECT * FROM transactions")
+        with dbapi.connect(url) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM transactions")
+            same = cursor.fetch_arrow_table()
+        # ADBC reads NUMERIC as text and cannot write that back.
+        place = same.schema.get_field_index("amount")
+        cents = [chunk.storage.cast(pa.decimal128(18, 2)) for chunk in same.column(place).chunks]
+        same = same.set_column(place, "amount", pa.chunked_array(cents))
+        place = same.schema.get_field_index("batch_id")
+
+        def plain(number: int) -> None:
+            content = same if before else same.set_column(place, "batch_id", pa.repeat(f"gen_new_{number}", ROWS))
             with dbapi.connect(url) as connection, connection.cursor() as cursor:
-                cursor.execute(f"TRUNCATE {table}")
-                cursor.adbc_ingest(table, same, mode="append")
+                if before:
+                    cursor.execute(before)
+                cursor.adbc_ingest("plain", content, mode="append")
                 connection.commit()
 
-        return run
+        def load(number: int) -> None:
+            batch = key.batch_id if before else f"gen_new_{number}"
+            ours.load(ShardKey(key.tenant, batch, key.shard), table_stream(rows), "EUR")
 
-    def load(number: int) -> None:
-        ours.load(KEY, table_stream(rows), "EUR")
+        ratio(f"warehouse, {what}", load, plain, rounds)
 
-    ratio("warehouse, plain into the same indexes", load, ingest("indexed"), rounds)
-    ratio("warehouse, plain into a bare table", load, ingest("bare"), rounds)
+    line("a new shard, plain into the same indexes", "")
+    line("a new shard, plain into a bare table", "", bare=True)
+    line("a shard replaced, plain replaces it, too", "DELETE FROM plain")
+    line("a shard replaced, plain into the emptied table", "TRUNCATE plain")
 
 
 def lake(seaweed: SeaweedFS, rows: pa.Table, folder: Path, rounds: int) -> None:
