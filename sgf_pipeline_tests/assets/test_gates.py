@@ -1,5 +1,6 @@
 """The gates as Dagster shows them: every answer is a check with its numbers, and only a defect stops a batch."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from sgf_pipeline_tests.conftest import small_request
 from sgf_pipeline_tests.hand_written import CASES
 
 NAME = "money_laundering"
+# The package shows the asset under its module's name.
+validated_transactions_module = sys.modules["sgf_pipeline.assets.validated_transactions"]
 
 
 def clean_rows(asked: GenerationRequest) -> pa.Table:
@@ -201,3 +204,20 @@ def test_a_batch_that_is_not_exported_is_measured_and_leaves_no_pages(make_setti
     lake = build(make_settings(), instance, asked)
     assert batches.newest_manifest(lake, asked)["metrics"]["expectations"]
     assert lake.names(batches.dataset_folder(lake, asked) / "_data_docs") == []
+
+
+def test_a_shard_too_large_to_be_audited_whole_is_judged_as_a_small_one(
+    make_settings: Any, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards large shards: drawn by characters of their identifiers, honest customers differ in just these."""
+    monkeypatch.setattr(validated_transactions_module, "AUDITED_ROWS", 6_000)
+    asked = small_request("gen_large", count=30_000, fraud_ratio=0.1, scenarios=[NAME])
+    result, _ = materialise(
+        make_settings(),
+        instance,
+        asked,
+        "clean_transactions",
+        table_stream(clean_rows(asked), {}),
+        "validated_transactions",
+    )
+    assert result.success, failure_text(result)
