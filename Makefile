@@ -63,9 +63,9 @@ ui: install
 server: install
 	@test -n "$$DAGSTER_POSTGRES_URL" || \
 		{ echo "set DAGSTER_POSTGRES_URL=postgresql+psycopg2://user:password@host:5432/dagster" >&2; exit 2; }
-	mkdir -p $(DAGSTER_HOME)/server
-	cp k8s/dagster.yaml $(DAGSTER_HOME)/server/dagster.yaml
-	export DAGSTER_HOME=$(DAGSTER_HOME)/server; \
+	mkdir -p $(DAGSTER_HOME)_server
+	cp k8s/dagster.yaml $(DAGSTER_HOME)_server/dagster.yaml
+	export DAGSTER_HOME=$(DAGSTER_HOME)_server; \
 		$(BIN)/dagster-daemon run --workspace workspace.yaml & trap "kill $$!" EXIT; \
 		$(BIN)/dagster-webserver --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
@@ -80,4 +80,4 @@ train: install
 	$(BIN)/python -m sgf_pipeline.training
 
 clean:
-	rm -rf $(VENV) $(FEAST) sgf_features .dagster_home .sgf_cache sgf_data
+	rm -rf $(VENV) $(FEAST) sgf_features .dagster_home .dagster_home_server .sgf_cache sgf_data

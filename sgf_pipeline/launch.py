@@ -16,7 +16,7 @@ from typing import Any
 
 from sgf_pipeline import batches
 from sgf_pipeline.dagster_client import ActiveBackfill, DagsterClient, Failure
-from sgf_pipeline.domain.errors import InvalidRequestError, ScenarioNotRequestedError, UnknownBatchError
+from sgf_pipeline.domain.errors import InvalidRequestError, ScenarioNotRequestedError, StorageError, UnknownBatchError
 from sgf_pipeline.domain.request import GenerationRequest, check_batch_id, check_scenario
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.partitions import shard_key, shard_tags
@@ -52,6 +52,8 @@ class BatchState(StrEnum):
     """The newest run of a shard, or each try at the manifest, failed, and nothing is at work."""
     INCOMPLETE = "incomplete"
     """Shards are missing or cancelled, or the manifest was cancelled, and nothing is at work."""
+    DAMAGED = "damaged"
+    """A receipt or manifest cannot be read: in lists only, where it must not hide the others."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class BatchStatus:
     closing_failure: Failure | None
     backfills: tuple[str, ...]
     """Backfills under way that are about this batch."""
+    damage: str | None = None
+    """What cannot be read, and the remedy."""
 
     @property
     def batch_id(self) -> str:
@@ -216,7 +220,8 @@ def backfill(
     """Build the scenarios' shards of these batches again, each by its recorded request, as one backfill.
 
     A batch that does not ask for a scenario is passed over there. It is a backfill of the job ``build_shard``, whose
-    runs are like those of ``launch``; a backfill of the assets counts a sink that was skipped as failed.
+    runs are like those of ``launch``; a backfill of the assets
+    builds the same shards.
     Raises ``UnknownBatchError``, ``ScenarioNotRequestedError`` when no cell is left, and what ``DagsterClient`` raises.
     """
     names = list(dict.fromkeys(check_scenario(name) for name in scenarios))
@@ -279,7 +284,7 @@ def recent_batches(
         with ThreadPoolExecutor(LAKE_READERS) as readers:
             requests = readers.map(_registered, repeat(lake), page)
             found += [one for one in requests if one is not None and tenant in (None, one.content.tenant)]
-    return _with_details(dagster, _statuses(lake, dagster, found[:limit]))
+    return _with_details(dagster, _statuses(lake, dagster, found[:limit], as_list=True))
 
 
 def cancel(lake: LakeResource, dagster: DagsterClient, batch_id: str) -> Cancelled:
@@ -296,8 +301,15 @@ def cancel(lake: LakeResource, dagster: DagsterClient, batch_id: str) -> Cancell
             dagster.cancel_backfill(one.backfill_id)
     if own:  # a run that was made meanwhile is to be found, too
         (pair,), _ = dagster.runs_and_backfills([_filters(request)])
-    run_ids = [run.run_id for runs in pair for run in runs if not run.is_finished]
-    refused = dagster.cancel_runs(run_ids)
+    active_runs = [run for runs in pair for run in runs if not run.is_finished]
+    run_ids = [run.run_id for run in active_runs]
+    # Nobody but that process can end its run: asked to, Dagster would call it cancelled while it works on.
+    refused = {
+        run.run_id: f"it belongs to sgf generate, {run.command}: end that with Ctrl-C"
+        for run in active_runs
+        if run.command
+    }
+    refused |= dagster.cancel_runs([run_id for run_id in run_ids if run_id not in refused])
     return Cancelled(
         batch_id,
         tuple(run_id for run_id in run_ids if run_id not in refused),
@@ -340,16 +352,31 @@ def _cells(one: ActiveBackfill, batch_id: str) -> list[str]:
     return [key for key in one.partition_keys if key.partition("|")[0] == batch_id]
 
 
-def _statuses(lake: LakeResource, dagster: DagsterClient, requests: Sequence[GenerationRequest]) -> list[BatchStatus]:
-    """Without stages and reasons, which cost further questions."""
+def _statuses(
+    lake: LakeResource, dagster: DagsterClient, requests: Sequence[GenerationRequest], *, as_list: bool = False
+) -> list[BatchStatus]:
+    """Without stages and reasons, which cost further questions. ``as_list``: a damaged batch is shown as such."""
+    status = _status_or_damage if as_list else _status
     found: list[BatchStatus] = []
     for start in range(0, len(requests), ASKED_AT_ONCE):
         some = requests[start : start + ASKED_AT_ONCE]
         # Dagster first: a shard whose run has ended by now has its receipt by the time that the lake is read
         pairs, active = dagster.runs_and_backfills([_filters(request) for request in some])
         with ThreadPoolExecutor(LAKE_READERS) as readers:
-            found += readers.map(_status, repeat(lake), some, pairs, repeat(active))
+            found += readers.map(status, repeat(lake), some, pairs, repeat(active))
     return found
+
+
+def _status_or_damage(
+    lake: LakeResource, request: GenerationRequest, runs: tuple[list[Run], list[Run]], active: list[ActiveBackfill]
+) -> BatchStatus:
+    try:
+        return _status(lake, request, runs, active)
+    except StorageError as error:
+        return BatchStatus(
+            request=request, state=BatchState.DAMAGED, shards=(), manifest=None, is_complete=False, s3_uri=None,
+            manifest_state=None, closing_run_id=None, closing_failure=None, backfills=(), damage=str(error),
+        )  # fmt: skip
 
 
 def _status(

@@ -10,6 +10,9 @@ from enum import StrEnum
 from typing import Any
 
 RECEIPTS_TAG = "sgf/receipts"
+# Of runs that a command of ours executes in its own process: its host and process.
+HOST_TAG = "sgf/host"
+PID_TAG = "sgf/pid"
 MAX_ATTEMPTS = 3
 
 _QUEUED = ("QUEUED", "NOT_STARTED", "MANAGED")
@@ -28,6 +31,16 @@ class Run:
     def is_finished(self) -> bool:
         """It succeeded, failed or was cancelled."""
         return self.status not in _QUEUED + _RUNNING
+
+    @property
+    def command(self) -> str | None:
+        """The process of the ``sgf generate`` that executes it; None for a run that Dagster started.
+
+        One that is executed again in the web interface bears the tags of the first, and names that as its parent.
+        """
+        if PID_TAG not in self.tags or "dagster/parent_run_id" in self.tags:
+            return None
+        return f"process {self.tags[PID_TAG]} on {self.tags.get(HOST_TAG, 'an unknown host')}"
 
 
 class ShardState(StrEnum):

@@ -17,7 +17,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sgf_pipeline import batches
-from sgf_pipeline.domain.errors import ConfigurationError, InvalidRequestError, UnknownBatchError
+from sgf_pipeline.domain.errors import ConfigurationError, ConflictError, InvalidRequestError, UnknownBatchError
 from sgf_pipeline.domain.request import GenerationRequest, Seed, check_tenant, parse_request, shown
 from sgf_pipeline.resources.lake import LakeResource
 
@@ -164,12 +164,19 @@ class Tenant(BaseModel):
 def registered_night(lake: LakeResource, tenant: Tenant, night: date) -> GenerationRequest:
     """The night as it was first registered, whatever the file of tenants has become since; registered where it was not.
 
-    Raises as ``batches.load`` and ``batches.register`` do.
+    Raises as ``batches.load`` and ``batches.register`` do, and ``ConflictError`` where the name is another tenant's.
     """
+    batch_id = nightly_batch_id(tenant.tenant, night)
     try:
-        return batches.load(lake, nightly_batch_id(tenant.tenant, night))
+        found = batches.load(lake, batch_id)
     except UnknownBatchError:
         return batches.register(lake, tenant.night_request(night))
+    if found.content.tenant != tenant.tenant:
+        raise ConflictError(
+            f"batch_id {batch_id!r} is taken by a batch of tenant {found.content.tenant!r}: that night cannot be built"
+            f" for {tenant.tenant!r} as long as requests/{batch_id}.json is there"
+        )
+    return found
 
 
 class _File(BaseModel):

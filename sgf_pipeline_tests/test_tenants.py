@@ -4,10 +4,16 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pytest
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.definitions.reconstruct import ReconstructableRepository
 
-from sgf_pipeline.domain.errors import ConfigurationError, InvalidRequestError
+from sgf_pipeline import batches
+from sgf_pipeline.definitions import defs
+from sgf_pipeline.domain.errors import ConfigurationError, ConflictError, InvalidRequestError
+from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.settings import read_settings
-from sgf_pipeline.tenants import Tenant, read_tenants
+from sgf_pipeline.tenants import Tenant, read_tenants, registered_night
+from sgf_pipeline_tests.conftest import small_request
 
 ACME = """
 tenants:
@@ -144,7 +150,7 @@ BOMB = "[&a0 [x, x], " + ", ".join(f"&a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" fo
         ("count: 700", "count: 700, weights: {phishing: nan}", "weights.phishing 'nan'"),
         ("count: 700", "count: 700, countries: [[FR]]", "countries .*'FR'.* is not allowed"),
         ("count: 700", "count: 700, countries: [AQ]", "'AQ' has no city"),
-        ("count: 700", "count: 700, provider: openai", "not built yet"),
+        ("count: 700", "count: 700, model: gpt-4o", "model 'gpt-4o' goes with provider openai"),
         ("count: 700", "seed: 3", "seed belongs beside request"),
         ("count: 700", "count: 700, count: 7", "line 10: key 'count' stands there twice"),
         ("count: 700", "count: !!int ''", "line 10: .*tag"),
@@ -200,3 +206,25 @@ def test_a_tenant_stands_in_the_file_once(tmp_path: Path) -> None:
         read_tenants(written(tmp_path, ACME + ACME.replace("tenants:\n", "")))
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_tenants(tmp_path / "nowhere.yaml")
+
+
+def test_a_mistake_in_the_file_stops_the_code_location_and_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards every batch against the minute in which somebody writes in the file of tenants."""
+    file = tmp_path / "tenants.yaml"
+    file.write_text("tenants: [{tenant: acme, first_night: 2025-13-10}]")
+    monkeypatch.setenv("SGF_TENANTS", str(file))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="first_night"):
+        defs()
+    # as a run's process does
+    assert ReconstructableRepository(ModuleCodePointer("sgf_pipeline.definitions", "defs")).get_definition()
+
+
+def test_a_nights_name_that_is_another_tenants_is_refused(acme: Tenant, tmp_path: Path) -> None:
+    """Guards a tenant's night against a batch that somebody else registered under its name."""
+    lake = LakeResource(url=str(tmp_path))
+    batches.register(lake, small_request("nightly_acme_2025_01_10"))
+    with pytest.raises(ConflictError, match="is taken by a batch of tenant 'default'"):
+        registered_night(lake, acme, date(2025, 1, 10))

@@ -28,7 +28,7 @@ SILENCE_SECONDS = 60.0  # a webserver that is started again takes half of that
 INTERRUPTED = 130
 COLOURS = {
     "complete": "green", "done": "green", "running": "cyan", "closing": "cyan", "queued": "blue", "failed": "red",
-    "incomplete": "yellow", "missing": "yellow", "cancelling": "yellow", "cancelled": "yellow",
+    "incomplete": "yellow", "damaged": "red", "missing": "yellow", "cancelling": "yellow", "cancelled": "yellow",
 }  # fmt: skip
 SHARD_COLUMNS = ("shard", "state", "rows", "fraudulent", "now")
 BATCH_COLUMNS = ("batch", "tenant", "state", "shards", "rows", "fraudulent", "manifest")
@@ -127,7 +127,7 @@ def batch_json(one: BatchStatus, dagster: DagsterClient) -> dict[str, Any]:
         "manifest": one.manifest,
         "is_complete": one.is_complete,
         "s3_uri": one.s3_uri,
-        "error": None if failure is None else failure[1].error,
+        "error": one.damage if failure is None else failure[1].error,
         "backfills": list(one.backfills),
         "shards": [
             {
@@ -264,6 +264,8 @@ def _closing_lines(one: BatchStatus, dagster: DagsterClient) -> list[str]:
 
 def _counts(one: BatchStatus) -> str:
     """``5 of 7 shards done, 1 running, 1 failed``."""
+    if one.damage is not None:
+        return one.damage
     others = [
         f"{one.count(state)} {state}" for state in ShardState if state is not ShardState.DONE and one.count(state)
     ]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import dagster as dg
 import pytest
 from graphql import GraphQLSchema, build_client_schema, get_introspection_query, parse, validate
 
@@ -17,6 +18,7 @@ from sgf_pipeline import batches, graphql_documents, launch
 from sgf_pipeline.cli import launching
 from sgf_pipeline.cli.main import main
 from sgf_pipeline.dagster_client import DagsterClient
+from sgf_pipeline.definitions import build_definitions
 from sgf_pipeline.domain.errors import (
     InvalidRequestError,
     OrchestratorError,
@@ -26,7 +28,8 @@ from sgf_pipeline.domain.errors import (
     UnknownBatchError,
 )
 from sgf_pipeline.launch import BatchState
-from sgf_pipeline.progress import ShardState
+from sgf_pipeline.partitions import shard_tags
+from sgf_pipeline.progress import HOST_TAG, PID_TAG, ShardState
 from sgf_pipeline_tests.conftest import small_request
 from sgf_pipeline_tests.integration.dagster_server import DagsterServer, until
 
@@ -233,6 +236,34 @@ def test_the_list_shows_the_newest_batches_in_pages_and_by_tenant(server, dagste
     assert launch.recent_batches(server.lake, dagster, tenant="acme") == []
     lines = sgf("status").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["gen_second", "gen_first"]
+
+
+def test_a_damaged_batch_hides_no_other_from_the_list(server, dagster, sgf):
+    """Guards against one file, broken by hand, that takes the list away from everybody."""
+    receipt = batches.dataset_folder(server.lake, FIRST) / "_receipts" / "card_testing.json"
+    kept = receipt.read_bytes()
+    receipt.write_bytes(b"")
+    shown = sgf("status")
+    with pytest.raises(StorageError, match="is damaged"):
+        launch.batch_status(server.lake, dagster, "gen_first")
+    receipt.write_bytes(kept)
+    assert shown.returncode == 0, shown.stderr
+    second, first = shown.stdout.splitlines()
+    assert second.startswith("gen_second")
+    assert re.search(r"gen_first +default +damaged .*card_testing.json is damaged: restore it", first)
+
+
+def test_what_a_command_builds_is_ended_where_it_runs(server, dagster, sgf):
+    """Guards against a batch called cancelled while `sgf generate` works on, and a second builder beside it."""
+    with dg.DagsterInstance.from_config(str(server.home)) as instance:
+        job = build_definitions(server.settings).resolve_job_def("build_shard")
+        tags = {**shard_tags("gen_other", "phishing"), HOST_TAG: "laptop", PID_TAG: "4711"}
+        at_work = instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+        refused = sgf("cancel", "gen_other")
+        assert refused.returncode == 4
+        assert "it belongs to sgf generate, process 4711 on laptop: end that with Ctrl-C" in refused.stderr
+        assert launch.batch_status(server.lake, dagster, "gen_other").shards[0].state is ShardState.RUNNING
+        instance.report_run_failed(at_work)
 
 
 def test_without_a_server_nothing_is_registered_and_one_sentence_says_what_to_do(server, sgf):
