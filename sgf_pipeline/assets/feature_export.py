@@ -13,13 +13,15 @@ from sgf_pipeline.partitions import shards
 from sgf_pipeline.resources.feature_store import features_file
 from sgf_pipeline.resources.lake import LakeResource
 
+FEATURES_VERSION = "1"  # raise it whenever the same rows give other features
+
 
 @dg.asset(
     group_name="export",
     partitions_def=shards,
     # read below, without the columns of the labels
     deps=["labelled_transactions"],
-    code_version="1",
+    code_version=FEATURES_VERSION,
     retry_policy=RETRIES,
     kinds={"parquet", "feast"},
     owners=OWNERS,
