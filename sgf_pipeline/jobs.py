@@ -44,5 +44,14 @@ train_base = dg.define_asset_job(
     description="Writes the training corpus and trains the small base model on it; scenario_adapter comes after.",
     owners=OWNERS,
 )
+train_adapter = dg.define_asset_job(
+    "train_adapter",
+    selection=dg.AssetSelection.assets(MODEL_ASSETS[2]),
+    description=(
+        "Trains one scenario's adapter: with a folder of one's own confirmed cases in its configuration, on those as "
+        "well (docs/teaching.md)."
+    ),
+    owners=OWNERS,
+)
 
-JOBS = (register_batch, build_shard, close_batch, train_base)
+JOBS = (register_batch, build_shard, close_batch, train_base, train_adapter)

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sgf_pipeline.domain.cases import FraudCase
+from sgf_pipeline.domain.cases import FraudCase, known_vector
 from sgf_pipeline.domain.identifiers import Identifiers
 from sgf_pipeline.domain.request import RequestContent
 from sgf_pipeline.domain.scenario_names import ScenarioName
@@ -60,7 +60,8 @@ def _incident_rows(
     kinds = np.full((max(len(cases), 1), 12), "", dtype=object)
     for number, case in enumerate(cases):
         kinds[number, : len(case.steps)] = [step.kind for step in case.steps]
-    vectors = np.array([case.vector for case in cases] or [""], dtype=object)
+    # Sentences are written for the known vectors: a user's own one is told as the one whose rules it follows.
+    vectors = np.array([known_vector(case.vector) for case in cases] or [""], dtype=object)
     labelled: pd.DataFrame = frame[[*FEATURES, "is_fraud", "case", "case_step", "label_delay_s"]].assign(
         incident_id=incident_ids[inverse] if len(frame) else "",
         vector=vectors[case_of],
@@ -83,12 +84,13 @@ class _Labels:
             [table.step_kinds[kind].authorised_by_victim for kind in incident_rows["step_kind"]], dtype=bool
         )
         case_ids = np.array([case.case_id for case in cases] or [""], dtype=object)
+        vectors = np.array([case.vector for case in cases] or [""], dtype=object)
         case_of = incident_rows["case"].to_numpy(dtype=np.int64)
         not_fraud = ~fraud
         scenarios = pa.array([[name] if is_fraud else None for is_fraud in fraud], pa.list_(pa.string()))
         self._columns = {
             "fraud_scenarios": scenarios,
-            "vector": pa.array(incident_rows["vector"].to_numpy(dtype=object), pa.string(), mask=not_fraud),
+            "vector": pa.array(vectors[case_of], pa.string(), mask=not_fraud),
             "authorised_by_victim": pa.array(authorised, pa.bool_(), mask=not_fraud),
             "explanation": pa.array(incident_rows["explanation"], pa.string(), from_pandas=True),
             "evidence": pa.array(incident_rows["evidence"], pa.string(), from_pandas=True),

@@ -51,6 +51,16 @@ class Settings(BaseSettings):
     sgf_cache_dir: Path = Field(default=Path(".sgf_cache"), description="the model's answers, kept between runs")
     sgf_peft_base: str | None = Field(default=None, description="folder of a causal LM; the bundled one by default")
     sgf_peft_adapter: str | None = Field(default=None, description="folder of LoRA adapters, one subfolder a scenario")
+    openai_api_key: SecretStr | None = Field(default=None, description="key of the provider openai")
+    openai_model: str = Field(default="gpt-4o-mini", min_length=1, description="its model, unless a request names one")
+    openai_base_url: str | None = Field(default=None, description="another server that speaks OpenAI's chat API")
+    openai_prompt: Literal["instructions", "brief"] = Field(
+        default="instructions", description="how its model is asked: brief is for one that SGF trained"
+    )
+    openai_timeout_seconds: float = Field(
+        default=120.0, gt=0, le=3600, description="how long one answer of several cases may take"
+    )
+    sgf_prices: Path | None = Field(default=None, description="JSON of models' prices, instead of those shipped")
     database_url: SecretStr | None = Field(
         default=None, description="postgresql://user:password@host/name or sqlite:///path of the warehouse"
     )
@@ -90,8 +100,18 @@ class Settings(BaseSettings):
     sgf_parquet_key: SecretStr | None = Field(
         default=None, description="16, 24 or 32 bytes in base64: Parquet files are encrypted with it (AES-GCM)"
     )
+    sgf_oidc_issuer: str | None = Field(default=None, description="https:// URL of who signs the REST API's tokens")
+    sgf_oidc_audience: str | None = Field(default=None, description="what their aud must hold: this API's name there")
+    sgf_oidc_tenant_claim: str = Field(default="sgf_tenant", min_length=1, description="claim that holds the tenant")
+    sgf_oidc_typ: Literal["at+jwt", "JWT"] = Field(
+        default="at+jwt", description="typ of access tokens; JWT for issuers that do not follow RFC 9068"
+    )
+    sgf_api_rate: float = Field(default=20.0, ge=0, le=1e6, description="requests a second of one caller; 0: no limit")
+    sgf_api_burst: int = Field(default=50, ge=1, le=1_000_000, description="requests that may come at once")
+    sgf_api_body_bytes: int = Field(default=1_048_576, ge=1024, description="longest body of a request")
+    sgf_api_body_seconds: float = Field(default=10.0, gt=0, le=3600, description="time that a body may take to arrive")
 
-    @field_validator("sgf_tenants", mode="before")
+    @field_validator("sgf_tenants", "sgf_prices", mode="before")
     @classmethod
     def _no_file_when_empty(cls, value: Any) -> Any:
         return None if isinstance(value, str) and not value.strip() else value  # an empty path is the current folder
@@ -140,6 +160,14 @@ class Settings(BaseSettings):
         return key
 
     @property
+    def openai_key(self) -> str | None:
+        """``OPENAI_API_KEY``. Raises ``ConfigurationError``, which does not show it, where no header can hold it."""
+        key = "" if self.openai_api_key is None else self.openai_api_key.get_secret_value().strip()
+        if not re.fullmatch(r"[!-~]*", key):
+            raise ConfigurationError("OPENAI_API_KEY is no key: it has spaces or letters that no key has")
+        return key or None
+
+    @property
     def shown_dagster_url(self) -> str:
         """``SGF_DAGSTER_URL`` for people: without the name and password that a proxy may want."""
         parts = urlsplit(self.sgf_dagster_url)
@@ -179,10 +207,17 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 "SGF_ID_SALT is not set, but SGF_STORAGE_URL is shared storage: set SGF_ID_SALT to a secret of your own"
             )
+        self._check_oidc()
         if self.s3_endpoint_url and not self.s3_endpoint_url.startswith(("http://", "https://")):
             raise ConfigurationError(f"S3_ENDPOINT_URL {self.s3_endpoint_url!r} is no address: use http(s)://host:port")
         if not _is_web_address(self.sgf_dagster_url):
             raise ConfigurationError("SGF_DAGSTER_URL is no address: use http(s)://host:port")  # it may hold a password
+        url = self.openai_base_url
+        if url and (not _is_web_address(url) or "@" in urlsplit(url).netloc or urlsplit(url).query):
+            raise ConfigurationError(
+                "OPENAI_BASE_URL is no server's address: use http(s)://host:port/v1, without a password or query"
+            )
+        _ = self.openai_key  # raises where it is none
         _ = self.alert_webhook  # raises where it is none
         _ = self.parquet_key  # raises where it is none
         _ = self.supabase  # raises where only half of it is set
@@ -190,6 +225,28 @@ class Settings(BaseSettings):
             redis_server(self.redis_url.get_secret_value())
         self._check_kafka()
         return self
+
+    def _check_oidc(self) -> None:
+        issuer, audience = self.sgf_oidc_issuer, self.sgf_oidc_audience
+        if not issuer:
+            if audience:
+                raise ConfigurationError("SGF_OIDC_AUDIENCE is set, but SGF_OIDC_ISSUER is not: set both or neither")
+            return
+        parts = urlsplit(issuer) if _is_web_address(issuer) else urlsplit("")
+        local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+        if (parts.scheme != "https" and not local) or "@" in parts.netloc or parts.query or parts.fragment:
+            raise ConfigurationError(
+                "SGF_OIDC_ISSUER is no issuer: use its https:// URL exactly as its discovery document says, without a"
+                " password, query or fragment (http:// for one on this machine)"
+            )
+        if not audience:
+            raise ConfigurationError(
+                "SGF_OIDC_AUDIENCE is not set, but SGF_OIDC_ISSUER is: without it tokens made for others would be taken"
+            )
+        if self.sgf_id_salt.get_secret_value() in ("", DEVELOPMENT_SALT):
+            raise ConfigurationError(
+                "SGF_ID_SALT is not set, but SGF_OIDC_ISSUER serves strangers: set SGF_ID_SALT to a secret of your own"
+            )
 
     def _check_kafka(self) -> None:
         servers = self.kafka_bootstrap_servers.split(",") if self.kafka_bootstrap_servers else []

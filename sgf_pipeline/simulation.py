@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sgf_pipeline.domain import events
-from sgf_pipeline.domain.cases import FraudCase
+from sgf_pipeline.domain.cases import OWN_VECTOR, FraudCase, known_vector
 from sgf_pipeline.domain.errors import ModelError
 from sgf_pipeline.domain.events import ACTOR_BASE, EventBlock
 from sgf_pipeline.domain.randomness import rng
@@ -246,13 +246,15 @@ class _Deck:
     """Which case is played next. Cases of one vector take turns.
 
     No case gets more than two plays ahead of another, so that what is in fashion is played more and nothing
-    is left out for ever.
+    is left out for ever. Where a user's own vectors are among them, no case is played twice before every one was
+    played: what he taught has the share of the incidents that it has of the cases.
     """
 
     def __init__(self, cases: Sequence[FraudCase]) -> None:
         self._numbers: dict[str, list[int]] = {}
         for number, case in enumerate(cases):
-            self._numbers.setdefault(case.vector, []).append(number)
+            self._numbers.setdefault(known_vector(case.vector), []).append(number)
+        self._ahead = 0 if any(OWN_VECTOR in case.vector for case in cases) else 1
         self._drawn = dict.fromkeys(self._numbers, 0)
         self.most_plays = 0
 
@@ -260,7 +262,7 @@ class _Deck:
         """The index of a case of the first vector of ``likes`` whose turn it may be."""
         plays = {vector: self._drawn[vector] // len(numbers) for vector, numbers in self._numbers.items()}
         fewest = min(plays.values())
-        vector = next(vector for vector in likes if vector in plays and plays[vector] <= fewest + 1)
+        vector = next(vector for vector in likes if vector in plays and plays[vector] <= fewest + self._ahead)
         numbers = self._numbers[vector]
         number = numbers[self._drawn[vector] % len(numbers)]
         self._drawn[vector] += 1
@@ -293,6 +295,7 @@ def _play(
     With ``tenth`` it is moved so that its first fraud lies in that tenth of the period, if its hours allow.
     """
     start_us, end_us = incident.period_start_us, incident.period_end_us
+    case = case.as_known()
     block = scenario(name).play(case, incident)
     if tenth is not None:
         room = (end_us - start_us) // TENTHS

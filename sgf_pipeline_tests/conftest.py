@@ -24,7 +24,7 @@ def _no_user_environment(tmp_path_factory: pytest.TempPathFactory) -> None:
         if (
             name.startswith("SGF_")
             or name in ("S3_ENDPOINT_URL", "DATABASE_URL", "REDIS_URL")
-            or name.startswith(("KAFKA_", "SUPABASE_", "S3_", "AWS_"))
+            or name.startswith(("KAFKA_", "SUPABASE_", "S3_", "AWS_", "OPENAI_"))
         ):
             del os.environ[name]
     os.environ["DAGSTER_HOME"] = str(home)

@@ -121,3 +121,32 @@ def test_nobody_else_reads_the_environment():
         if re.search(r"os\.(environ\.get|getenv)|os\.environ\[[^\]]+\](?!\s*=)", path.read_text())
     ]
     assert readers == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"SGF_OIDC_AUDIENCE": ""}, "SGF_OIDC_AUDIENCE is not set"),
+        ({"SGF_ID_SALT": ""}, "SGF_ID_SALT is not set"),
+        ({"SGF_ID_SALT": "sgf-development-salt"}, "SGF_ID_SALT is not set"),
+        ({"SGF_OIDC_ISSUER": ""}, "SGF_OIDC_ISSUER is not"),
+        ({"SGF_OIDC_ISSUER": "http://issuer.example"}, "SGF_OIDC_ISSUER is no issuer"),
+        ({"SGF_OIDC_ISSUER": "issuer.example"}, "SGF_OIDC_ISSUER is no issuer"),
+        ({"SGF_OIDC_ISSUER": "https://me:hunter2@issuer.example"}, "SGF_OIDC_ISSUER is no issuer"),
+        ({"SGF_OIDC_ISSUER": "https://issuer.example?realm=a"}, "SGF_OIDC_ISSUER is no issuer"),
+        ({"SGF_OIDC_TYP": "id"}, "SGF_OIDC_TYP is not valid"),
+        ({"SGF_API_RATE": "nan"}, "SGF_API_RATE is not valid"),
+        ({"SGF_API_BURST": "0"}, "SGF_API_BURST is not valid"),
+    ],
+)
+def test_half_an_issuer_is_refused(changes, says, monkeypatch):
+    """Guards tokens made for others, keys over the open net, and identifiers that anybody can recompute."""
+    sound = {"SGF_OIDC_ISSUER": "https://issuer.example/realms/sgf", "SGF_OIDC_AUDIENCE": "sgf", "SGF_ID_SALT": "mine"}
+    for name, value in sound.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().sgf_oidc_issuer == sound["SGF_OIDC_ISSUER"]
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        read_settings()
+    assert "hunter2" not in str(caught.value)

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from sgf_pipeline import batches
+from sgf_pipeline import batches, pools
 from sgf_pipeline.assets.feature_export import feature_export
 from sgf_pipeline.assets.lake_export import lake_export
 from sgf_pipeline.assets.shard_context import failing_plainly
@@ -36,6 +36,7 @@ CHECKS = {
     "shortcuts": "no rule over single rows finds the whole batch's fraud, and rings share as families and shops do",
 }
 DATA_DOCS = "_data_docs"
+COUNTED = ("cases", "input_tokens", "output_tokens", "matrix_cells")
 AUDITED_ROWS = 2_000_000  # above, the whole batch would not fit into memory: its shards were audited each
 
 
@@ -47,6 +48,7 @@ AUDITED_ROWS = 2_000_000  # above, the whole batch would not fit into memory: it
         for sink in (lake_export, warehouse_export, stream_export, feature_export)
     ],
     code_version="1",
+    pool=pools.DATABASE,
     retry_policy=RETRIES,
     check_specs=[check("dataset_manifest", name, text, batch_ids, blocking=False) for name, text in CHECKS.items()],
     kinds={"json"},
@@ -62,6 +64,7 @@ The three checks measure, they stop nothing.
 - `realism_in_goal` of `realism_judged` statistics; `expectations_met` of `expectations`; `shortcuts_failed`;
   `worst_shortcut_auc` and `worst_shortcut_recall` of the whole batch, where it is large enough to be judged
 - `cases`, `input_tokens`, `output_tokens`, `cost_usd`: the model's part, cached answers included
+- `matrix_cells` that the cases cover; `least_different`: structurally, in the shard whose cases are most alike
 """,
 )
 def dataset_manifest(
@@ -114,6 +117,7 @@ def dataset_manifest(
 def _figures(manifest: Mapping[str, Any]) -> dict[str, float]:
     """The batch in numbers that can be followed over batches."""
     models = [receipt.get("model", {}) for receipt in manifest["shards"].values()]
+    different = [model["structurally_different"] for model in models if "structurally_different" in model]
     measured = manifest["metrics"]
     judged = [line for line in measured.get("realism", {}).values() if line["judged"]]
     expectations = measured.get("expectations", [])
@@ -121,7 +125,8 @@ def _figures(manifest: Mapping[str, Any]) -> dict[str, float]:
     return {
         "fraud_share": round(manifest["fraudulent"] / manifest["rows"], 6),
         "incidents": sum(receipt["incidents"] for receipt in manifest["shards"].values()),
-        **{name: sum(model.get(name, 0) for model in models) for name in ("cases", "input_tokens", "output_tokens")},
+        **{name: sum(model.get(name, 0) for model in models) for name in COUNTED},
+        **({"least_different": round(min(different), 4)} if different else {}),
         "cost_usd": float(sum(model.get("cost_usd", 0.0) for model in models)),
         "realism_judged": len(judged),
         "realism_in_goal": sum(line["in_goal"] for line in judged),

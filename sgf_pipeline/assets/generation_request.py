@@ -3,6 +3,7 @@
 Belongs here: the asset that shows a registered request in the graph, and registers one from the launchpad.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +15,13 @@ from sgf_pipeline.assets.shard_context import failing_plainly
 from sgf_pipeline.assets.shown import OWNERS
 from sgf_pipeline.domain.errors import UnknownBatchError
 from sgf_pipeline.domain.request import GenerationRequest, parse_request
-from sgf_pipeline.domain.scenario_names import SCENARIO_NAMES
+from sgf_pipeline.domain.scenario_names import SCENARIO_NAMES, ScenarioName
+from sgf_pipeline.llm.backend import Estimate, free_of_charge, total
 from sgf_pipeline.partitions import batch_ids
 from sgf_pipeline.resources.lake import LakeResource
+from sgf_pipeline.resources.llm import LLMResource
+
+NOT_CONTENT = ("register_new", "max_cost_usd")
 
 
 class RequestConfig(dg.Config):
@@ -50,10 +55,13 @@ class RequestConfig(dg.Config):
         default=0.015, description="share of legitimate rows that look like fraud (a trip, a new phone), 0 to 0.2"
     )
     language: str = Field(default="en", description="language of the explanations: en or fr")
+    provider: str = Field(default="peft", description="who writes the cases: peft (a model on this machine) or openai")
+    model: str | None = Field(default=None, description="of openai; else OPENAI_MODEL")
+    max_cost_usd: float | None = Field(default=None, description="the most that the model may cost; the quote tells")
 
     def content(self) -> dict[str, Any]:
         """The fields of the content."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields if name != "register_new"}
+        fields = {name: getattr(self, name) for name in type(self).model_fields if name not in NOT_CONTENT}
         return {**fields, "start_date": _moment(self.start_date), "end_date": _moment(self.end_date)}
 
 
@@ -75,11 +83,12 @@ the same content gives the same bytes.
 
 **To register a batch here**: *Materialize ▾ → Open launchpad*, *Add new partition* (its name is the batch_id), set
 `register_new: true`, change what you like, *Materialize*. Then build its shards with the job `build_shard`; the
-manifest follows by itself. Without `register_new` the registered request is shown.
+manifest follows by itself. Without `register_new` the registered request is shown. `quote` says what the model may
+take before a shard asks it.
 """,
 )
 def generation_request(
-    context: dg.AssetExecutionContext, config: RequestConfig, lake: LakeResource
+    context: dg.AssetExecutionContext, config: RequestConfig, lake: LakeResource, llm: LLMResource
 ) -> dg.MaterializeResult[None]:
     """Emit the registered request; register it first when the launchpad says so."""
     with failing_plainly():
@@ -87,11 +96,15 @@ def generation_request(
             _must_be_registered(lake, context.partition_key)
         # what was typed is held to what is registered, whether or not it is to be registered: it would else be ignored
         if config.register_new or config != RequestConfig():
-            asked = parse_request(context.partition_key, config.content(), {"requested_by": "launchpad"})
+            delivery = {"requested_by": "launchpad", "max_cost_usd": config.max_cost_usd}
+            asked = parse_request(context.partition_key, config.content(), delivery)
+            batches.check_buildable(asked)
+            llm.check(asked)
             request = batches.register(lake, asked)
         else:
             request = batches.load(lake, context.partition_key)
-    return dg.MaterializeResult(metadata=_metadata(request), data_version=dg.DataVersion(request.content.content_sha))
+        metadata = _metadata(request, llm.quote(request.content), llm.unpriced(request.content))
+    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(request.content.content_sha))
 
 
 def _must_be_registered(lake: LakeResource, batch_id: str) -> None:
@@ -103,8 +116,11 @@ def _must_be_registered(lake: LakeResource, batch_id: str) -> None:
         ) from None
 
 
-def _metadata(request: GenerationRequest) -> dict[str, Any]:
+def _metadata(
+    request: GenerationRequest, quote: Mapping[ScenarioName, Estimate], unpriced: Sequence[str]
+) -> dict[str, Any]:
     content = request.content
+    in_all = total(quote.values())
     return {
         "rows": content.count,
         "fraudulent": content.fraudulent,
@@ -116,4 +132,16 @@ def _metadata(request: GenerationRequest) -> dict[str, Any]:
             "| scenario | fraudulent | legitimate |\n| --- | --- | --- |\n"
             + "\n".join(f"| {name} | {c.fraudulent} | {c.legit} |" for name, c in content.shard_counts().items())
         ),
+        "quoted_cases": in_all.cases,
+        "quoted_calls": in_all.calls,
+        "quoted_usd": round(in_all.cost_usd, 6),
+        "quote": dg.MetadataValue.md(_table(quote) + "".join(f"\n\n{one}" for one in free_of_charge(unpriced))),
     }
+
+
+def _table(quote: Mapping[ScenarioName, Estimate]) -> str:
+    lines = ["| scenario | cases | calls | tokens in | tokens out | USD at most |", "|" + " --- |" * 6]
+    for name, one in (*quote.items(), ("in all", total(quote.values()))):
+        figures = (one.cases, one.calls, one.input_tokens or 0, one.output_tokens or 0, f"{one.cost_usd:.4f}")
+        lines.append(f"| {name} | {' | '.join(map(str, figures))} |")
+    return "\n".join(lines)

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,12 @@ from sgf_pipeline.definitions import build_definitions, lake_of, llm_of
 from sgf_pipeline.domain.errors import ConfigurationError, SgfError, error_class
 from sgf_pipeline.domain.request import GenerationRequest, parse_request
 from sgf_pipeline.domain.scenario_names import ScenarioName
+from sgf_pipeline.llm.backend import free_of_charge
 from sgf_pipeline.partitions import shard_key
 from sgf_pipeline.pools import prepare_pools
+from sgf_pipeline.progress import HOST_TAG, PID_TAG
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.settings import Settings, read_settings
-
-HOST_TAG = "sgf/host"
-PID_TAG = "sgf/pid"
 
 
 def build_batch(
@@ -52,10 +51,14 @@ def build_batch(
     settings = read_settings(**({"sgf_storage_url": storage_url} if storage_url else {}))
     lake = lake_of(settings)
     # Everything that can be refused is refused before the request is registered.
-    batches.check_buildable(parse_request(batch_id or "gen_0", content, delivery))
+    wanted = parse_request(batch_id or "gen_0", content, delivery)
+    batches.check_buildable(wanted)
+    llm = llm_of(settings)
+    llm.check(wanted)
     lake.check_writable()
-    definitions = build_definitions(settings)
-    llm_of(settings).writer(0)
+    definitions = build_definitions(settings, with_nights=False)
+    for sentence in free_of_charge(llm.unpriced(wanted.content)):
+        typer.echo(sentence, err=True)
     with open_instance(settings) as instance:
         if batch_id is None:
             request = batches.register_new(lake, content, delivery, datetime.now(UTC))
@@ -90,7 +93,8 @@ def build_batch(
                f" {result['latency_ms'] / 1000:.1f} s")  # fmt: skip
     for name, counts in request.content.shard_counts().items():
         typer.echo(f"  {name:<18} {counts.rows:>9,} rows {counts.fraudulent:>8,} fraudulent")
-    typer.echo(f"  model {usage['name']}: {usage['calls']} calls, {usage['cache_hits']} answers from the cache")
+    cost = f", {usage['cost_usd']:.4f} USD" if usage["provider"] == "openai" else ""
+    typer.echo(f"  model {usage['name']}: {usage['calls']} calls, {usage['cache_hits']} answers from the cache{cost}")
     for name, sink in manifest["sinks"].items():
         held = f"{sink['rows']:,} rows, read back for manifest {result['manifest']}" if "rows" in sink else ""
         typer.echo(f"  {name:<18} {sink['state']}: {', '.join(filter(None, (held, sink.get('why'))))}")
@@ -138,7 +142,8 @@ def _close_stale_runs(instance: dg.DagsterInstance, lake: LakeResource) -> None:
     unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
     for run in instance.get_runs(dg.RunsFilter(tags={HOST_TAG: socket.gethostname()}, statuses=unfinished)):
         pid = int(run.tags.get(PID_TAG, "0"))
-        if pid and not _is_alive(pid):
+        is_copy = "dagster/parent_run_id" in run.tags  # executed again in the web interface, which copies tags
+        if pid and not is_copy and not _is_alive(pid):
             instance.report_run_failed(run, "the process that ran it is gone")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             lake.sweep(run.run_id)
@@ -157,7 +162,7 @@ def _is_alive(pid: int) -> bool:
 def _run_jobs(
     definitions: dg.Definitions, instance: dg.DagsterInstance, lake: LakeResource, request: GenerationRequest
 ) -> dict[str, Any]:
-    tags = {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid())}
+    tags = own_tags()
     usage: dict[str, Any] = {
         "provider": request.content.provider,
         "name": "none",
@@ -168,17 +173,22 @@ def _run_jobs(
         "cost_usd": 0.0,
     }
     with _progress(len(request.content.scenarios) * len(SHARD_ASSETS) + 2) as advance:
-        _execute(definitions, instance, "register_batch", request.batch_id, tags, advance, "request")
+        execute(definitions, instance, "register_batch", request.batch_id, tags, advance, "request")
         for name in request.content.scenarios:
-            result = _execute(
+            result = execute(
                 definitions, instance, "build_shard", shard_key(request.batch_id, name), tags, advance, name
             )
             _add_usage(usage, result, lake, request, name)
-        _execute(definitions, instance, "close_batch", request.batch_id, tags, advance, "manifest")
+        execute(definitions, instance, "close_batch", request.batch_id, tags, advance, "manifest")
     return usage
 
 
-def _execute(
+def own_tags() -> dict[str, str]:
+    """What names this process in its runs, so that the next command can close them where it was killed."""
+    return {HOST_TAG: socket.gethostname(), PID_TAG: str(os.getpid())}
+
+
+def execute(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
     job: str,
@@ -186,8 +196,9 @@ def _execute(
     tags: dict[str, str],
     advance: Callable[[str], None],
     what: str,
+    config: Mapping[str, Any] | None = None,
 ) -> dg.ExecuteInProcessResult:
-    """One run, in this process. Raises the error of ours that failed it."""
+    """One run, in this process. ``config``: asset → its configuration. Raises the error of ours that failed it."""
     run_id = str(uuid.uuid4())
 
     def on_event(entry: dg.EventLogEntry) -> None:
@@ -201,7 +212,10 @@ def _execute(
         instance=instance,
         tags=tags,
         run_id=run_id,
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_config={
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            "ops": {asset: {"config": values} for asset, values in (config or {}).items()},
+        },
         raise_on_error=False,
     )
     if not result.success:

@@ -5,12 +5,14 @@ Imports of anything heavy happen inside a command, so that ``sgf --help`` answer
 """
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sgf_pipeline.cli import options
 from sgf_pipeline.cli.feature_serving import features_app
+from sgf_pipeline.cli.model import model_app
 from sgf_pipeline.cli.quality import quality_app
 from sgf_pipeline.domain.errors import InvalidRequestError, SgfError, outcome_of
 
@@ -30,6 +32,7 @@ warehouse_app = typer.Typer(help="The warehouse (DATABASE_URL, or Supabase).", n
 app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(quality_app, name="quality")
 app.add_typer(features_app, name="features")
+app.add_typer(model_app, name="model")
 
 
 @app.command()
@@ -47,6 +50,10 @@ def generate(
     difficulty: options.Difficulty = None,
     hard_negative_share: options.HardNegativeShare = None,
     language: options.Language = None,
+    provider: options.Provider = None,
+    model: options.Model = None,
+    max_cost_usd: options.MaxCostUsd = None,
+    quote: options.Quote = False,
     batch_id: options.BatchId = None,
     tenant: options.Tenant = None,
     storage_url: options.StorageUrl = None,
@@ -66,9 +73,14 @@ def generate(
         count=count, fraud_ratio=fraud_ratio, scenarios=scenarios, currency=currency, countries=countries,
         start_date=start_date, end_date=end_date, seed=seed, population_seed=population_seed,
         population_size=population_size, difficulty=difficulty, hard_negative_share=hard_negative_share,
-        language=language, tenant=tenant,
+        language=language, tenant=tenant, provider=provider, model=model,
     )  # fmt: skip
-    delivery = options.delivery_of(no_save, no_s3, no_kafka)
+    delivery = options.delivery_of(no_save, no_s3, no_kafka, max_cost_usd)
+    if quote:
+        from sgf_pipeline.cli.quoting import tell_quote
+
+        tell_quote(content, delivery, as_json=as_json)
+        return
     build_batch(content, delivery, batch_id=batch_id, storage_url=storage_url, as_json=as_json)
 
 
@@ -87,6 +99,10 @@ def launch(
     difficulty: options.Difficulty = None,
     hard_negative_share: options.HardNegativeShare = None,
     language: options.Language = None,
+    provider: options.Provider = None,
+    model: options.Model = None,
+    max_cost_usd: options.MaxCostUsd = None,
+    quote: options.Quote = False,
     batch_id: options.BatchId = None,
     tenant: options.Tenant = None,
     storage_url: options.StorageUrl = None,
@@ -111,9 +127,15 @@ def launch(
         count=count, fraud_ratio=fraud_ratio, scenarios=scenarios, currency=currency, countries=countries,
         start_date=start_date, end_date=end_date, seed=seed, population_seed=population_seed,
         population_size=population_size, difficulty=difficulty, hard_negative_share=hard_negative_share,
-        language=language, tenant=tenant,
+        language=language, tenant=tenant, provider=provider, model=model,
     )  # fmt: skip
-    is_without_delivery = not (no_save or no_s3 or no_kafka)
+    delivery = options.delivery_of(no_save, no_s3, no_kafka, max_cost_usd)
+    if quote:
+        from sgf_pipeline.cli.quoting import tell_quote
+
+        tell_quote(options.default_content() | given, delivery, as_json=as_json)
+        return
+    is_without_delivery = not (no_save or no_s3 or no_kafka or max_cost_usd)
     if night is not None:
         if tenant is None or batch_id is not None or len(given) > 1 or not is_without_delivery:
             raise InvalidRequestError(
@@ -127,7 +149,7 @@ def launch(
         return
     is_registered = batch_id is not None and not given and is_without_delivery
     launch_batch(
-        None if is_registered else options.default_content() | given, options.delivery_of(no_save, no_s3, no_kafka),
+        None if is_registered else options.default_content() | given, delivery,
         batch_id=batch_id, again=again, wait=wait, as_json=as_json, storage_url=storage_url,
     )  # fmt: skip
 
@@ -179,6 +201,32 @@ def cancel(
     from sgf_pipeline.cli import launching
 
     launching.cancel(batch_id, as_json=as_json, storage_url=storage_url)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on")] = 8010,
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, max=86_400, help="how long generate waits for its batch")
+    ] = 600,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="certificate of this server, PEM, with its chain", show_default=False)
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="its key, PEM", show_default=False)] = None,
+    client_ca: Annotated[
+        Path | None, typer.Option(help="only clients with a certificate of this authority, PEM", show_default=False)
+    ] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="let everybody in who reaches --host")] = False,
+    storage_url: options.StorageUrl = None,
+) -> None:
+    """Serve the REST API: previews at once, batches through Dagster (SGF_DAGSTER_URL)."""
+    from sgf_pipeline.api.listening import Listening
+    from sgf_pipeline.cli import serving
+
+    serving.serve(
+        Listening(host, port, tls_cert, tls_key, client_ca, insecure), wait_seconds=wait, storage_url=storage_url
+    )
 
 
 @app.command()

@@ -47,6 +47,12 @@ StorageUrl = Annotated[str | None, typer.Option(help="folder or s3://bucket/pref
 NoSave = Annotated[bool, typer.Option("--no-save", help="do not load the warehouse")]
 NoS3 = Annotated[bool, typer.Option("--no-s3", help="do not export the dataset's files")]
 NoKafka = Annotated[bool, typer.Option("--no-kafka", help="do not publish to Kafka")]
+Provider = Annotated[str | None, typer.Option(help="who writes the cases: peft (on this machine) or openai [peft]")]
+Model = Annotated[str | None, typer.Option(help="of openai, or of the server OPENAI_BASE_URL [OPENAI_MODEL]")]
+MaxCostUsd = Annotated[
+    str | None, typer.Option(metavar="NUMBER", help="stop before the model costs more, in USD [no limit]")
+]
+Quote = Annotated[bool, typer.Option("--quote", help="say what the model may cost at most, and build nothing")]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as one JSON line, and nothing else")]
 
 
@@ -78,9 +84,12 @@ def given_content(**options: str | None) -> dict[str, Any]:
     return given
 
 
-def delivery_of(no_save: bool, no_s3: bool, no_kafka: bool) -> dict[str, Any]:
+def delivery_of(no_save: bool, no_s3: bool, no_kafka: bool, max_cost_usd: str | None = None) -> dict[str, Any]:
     """The delivery, with who typed the command."""
-    return {"save": not no_save, "s3": not no_s3, "kafka": not no_kafka, "requested_by": f"cli:{user()}"}
+    return {
+        "save": not no_save, "s3": not no_s3, "kafka": not no_kafka, "max_cost_usd": max_cost_usd,
+        "requested_by": f"cli:{user()}",
+    }  # fmt: skip
 
 
 def user() -> str:

@@ -39,9 +39,11 @@ def _of_batch(settings: Settings, table: Scenario, batch_id: str) -> list[FraudC
 def _new(settings: Settings, table: Scenario, count: int, seed: int) -> list[FraudCase]:
     from sgf_pipeline.llm.briefs import draw_briefs
 
-    writer = llm_of(settings).writer(seed)
-    replacements = iter(draw_briefs(table, len(table.matrix), seed, start=count))
-    return [one.case for one in writer.write_cases(draw_briefs(table, count, seed), replacements)]
+    llm = llm_of(settings)
+    taught = llm.taught(table.name)
+    replacements = iter(draw_briefs(table, len(table.matrix), seed, start=count, taught=taught))
+    briefs = draw_briefs(table, count, seed, taught=taught)
+    return [one.case for one in llm.writer(seed).write_cases(briefs, replacements)]
 
 
 def _told(number: int, case: FraudCase, table: Scenario) -> str:

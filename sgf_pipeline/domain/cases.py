@@ -30,6 +30,14 @@ VictimSegment = Literal["student", "family", "professional", "senior", "young_ac
 Basis = Literal["unit", "habit", "balance", "threshold", "carry"]
 
 
+OWN_VECTOR = "__"  # between a known vector and the word that a user has for his own kind of it
+
+
+def known_vector(vector: str) -> str:
+    """The vector whose rules a case follows: ``bank_impersonation`` for ``bank_impersonation__deepfake_call``."""
+    return vector.partition(OWN_VECTOR)[0]
+
+
 class CaseBrief(BaseModel):
     """One cell of a scenario's coverage matrix, drawn by the seed."""
 
@@ -104,6 +112,10 @@ class FraudCase(BaseModel):
             and self.geography == brief.geography
             and any(step.channel == brief.channel for step in self.steps)
         )
+
+    def as_known(self) -> "FraudCase":
+        """The case under the vector whose rules it follows: what a scenario checks and plays."""
+        return self.model_copy(update={"vector": known_vector(self.vector)}) if OWN_VECTOR in self.vector else self
 
     def signature(self) -> tuple[object, ...]:
         """Two cases are structurally different when their signatures differ.

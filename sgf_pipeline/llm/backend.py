@@ -4,7 +4,7 @@ Belongs here: the shapes that cross the seam. Does not belong here: any one prov
 (``sgf_pipeline.llm.writer``).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -38,11 +38,49 @@ class Completion:
     fault: Fault | None = None
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What asking may take, reckoned before anything is asked: every case once, each answer as long as is allowed.
+
+    Tokens are None where nobody pays for them.
+    """
+
+    cases: int = 0
+    calls: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float = 0.0
+
+
+def total(estimates: Iterable[Estimate]) -> Estimate:
+    """All of them together; tokens are None where none of them knows any."""
+    ones = list(estimates)
+    read, written = [
+        [tokens for tokens in column if tokens is not None]
+        for column in ([one.input_tokens for one in ones], [one.output_tokens for one in ones])
+    ]
+    return Estimate(
+        sum(one.cases for one in ones),
+        sum(one.calls for one in ones),
+        sum(read) if read else None,
+        sum(written) if written else None,
+        sum(one.cost_usd for one in ones),
+    )
+
+
+def free_of_charge(models: Sequence[str]) -> list[str]:
+    """One sentence for people where costs are counted as 0 because nobody knows them."""
+    if not models:
+        return []
+    return [f"no price of model {', '.join(models)} is known: its cost is counted as 0 (SGF_PRICES can name one)"]
+
+
 class Backend(Protocol):
     """A model that answers prompts.
 
     ``fingerprint`` changes whenever the weights or the remote model do, ``sampling`` names the settings under which
-    it draws; both are part of every cache key. ``batch_rows`` is how many prompts it wants at once.
+    it draws; both are part of every cache key. ``batch_rows`` is how many prompts it wants at once; a backend that
+    makes several calls of them says so in ``cases_a_call``.
     """
 
     @property

@@ -34,7 +34,7 @@ class Rejection:
 
 @dataclass(frozen=True)
 class WrittenCase:
-    """An accepted case. ``attempts`` and tokens cover every answer that was asked for in its place.
+    """An accepted case. ``attempts``, tokens and cost cover every answer that was asked for in its place, whenever.
 
     ``from_cache`` says whether the accepted answer itself was a cached one.
     """
@@ -45,6 +45,7 @@ class WrittenCase:
     from_cache: bool
     input_tokens: int
     output_tokens: int
+    cost_usd: float = 0.0
 
 
 @dataclass
@@ -76,12 +77,13 @@ class _Place:
     replacements: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cost_usd: float = 0.0
 
 
 def judge(completion: Completion, brief: CaseBrief, scenario: Scenario) -> FraudCase | Rejection:
     """The case of an answer, or why it is not accepted: its server's word first, then the text itself."""
     if completion.fault is not None:
-        return Rejection(completion.fault, completion.text[:200] or "the model's server gave no text")
+        return Rejection(completion.fault, "the model's server says so")
     return validate_answer(completion.text, brief, scenario)
 
 
@@ -98,14 +100,15 @@ def validate_answer(text: str, brief: CaseBrief, scenario: Scenario) -> FraudCas
     if violations:
         return Rejection("constraint", violations[0])
     if not case.follows(brief):
-        return Rejection("brief", f"the case is not in the cell {brief.prompt()}")
+        return Rejection("brief", "the case is not in the cell that was asked for")
     return case
 
 
 class CaseWriter:
     """Writes cases with one backend. ``seed`` is that of the batch; equal seeds, briefs and weights, equal cases.
 
-    ``max_cost_usd`` is the most that new answers may cost in all; None is no limit.
+    ``max_cost_usd`` is the most that new answers may cost in all; None is no limit. With ``counts_cached`` the cached
+    ones count as well: a job that is tried again has paid for them itself, and may not begin its cap anew.
     """
 
     def __init__(
@@ -115,12 +118,15 @@ class CaseWriter:
         seed: int,
         max_attempts: int = 3,
         max_cost_usd: float | None = None,
+        counts_cached: bool = False,
     ) -> None:
         self.backend = backend
         self.cache = cache
         self.seed = seed
         self.max_attempts = max_attempts
         self.max_cost_usd = max_cost_usd
+        self.counts_cached = counts_cached
+        self._cached_cost_usd = 0.0
         self.usage = Usage()
 
     def write_cases(self, briefs: Sequence[CaseBrief], replacements: Iterator[CaseBrief]) -> list[WrittenCase]:
@@ -148,6 +154,12 @@ class CaseWriter:
             self.usage.seconds += time.monotonic() - started
         return [case for case in written if case is not None]
 
+    @property
+    def _remedy(self) -> str:
+        if self.backend.provider == "openai":
+            return "use a more capable model"
+        return "use an adapter trained for this scenario"
+
     def _prompt(self, place: _Place) -> Prompt:
         return Prompt(place.brief, place.repeat, place.attempt, self.seed)
 
@@ -160,6 +172,7 @@ class CaseWriter:
             if cached is not None:
                 found[number] = cached
         self.usage.cache_hits += len(found)
+        self._cached_cost_usd += sum(completion.cost_usd for completion in found.values())
         missing = [number for number in range(len(prompts)) if number not in found]
         rows = self.backend.batch_rows
         fresh: dict[int, Completion] = {}
@@ -167,7 +180,7 @@ class CaseWriter:
             batch = missing[start : start + rows]
             asked = [prompts[number] for number in batch]
             self._check_cost(asked)
-            self.usage.calls += 1
+            self.usage.calls += -(-len(asked) // getattr(self.backend, "cases_a_call", rows))
             for place, completion in self.backend.complete(asked):
                 number = batch[place]
                 self.cache.set(keys[number], completion)
@@ -181,11 +194,12 @@ class CaseWriter:
         if self.max_cost_usd is None:
             return
         quote = self.backend.quote(prompts)
-        if self.usage.cost_usd + quote > self.max_cost_usd:
+        spent = self.usage.cost_usd + (self._cached_cost_usd if self.counts_cached else 0.0)
+        if spent + quote > self.max_cost_usd + 1e-9:  # sums of shares may differ from their whole in the last digit
             raise CostCapError(
-                f"max_cost_usd {self.max_cost_usd:.4f} of this shard is not enough: {self.usage.cost_usd:.4f} USD are"
-                f" spent, and the next {len(prompts)} cases may cost {quote:.4f}; allow more (what was paid for is kept"
-                " and is not asked for again)"
+                f"max_cost_usd {self.max_cost_usd:.4f} of this shard is not enough: {spent:.4f} USD are spent, and the"
+                f" next {len(prompts)} cases may cost {quote:.4f}; allow more (what was paid for is kept and is not"
+                " asked for again)"
             )
 
     def _judge(
@@ -200,11 +214,14 @@ class CaseWriter:
         place.attempts += 1
         place.input_tokens += completion.input_tokens
         place.output_tokens += completion.output_tokens
+        place.cost_usd += completion.cost_usd
         answer = judge(completion, place.brief, scenario_of(place.brief.scenario))
         if isinstance(answer, FraudCase):
             self.usage.cases += 1
             self.usage.first_try_valid += place.attempts == 1
-            return WrittenCase(place.brief, answer, place.attempts, from_cache, place.input_tokens, place.output_tokens)
+            return WrittenCase(
+                place.brief, answer, place.attempts, from_cache, place.input_tokens, place.output_tokens, place.cost_usd
+            )
         self.usage.rejected[answer.reason] += 1
         if place.attempt < self.max_attempts:
             place.attempt += 1
@@ -214,7 +231,7 @@ class CaseWriter:
             raise ModelError(
                 f"model {self.backend.name} gave no acceptable case in {place.attempts} attempts over"
                 f" {place.replacements + 1} briefs, the last one rejected for its {answer.reason} ({answer.detail}):"
-                " use an adapter trained for this scenario"
+                f" {self._remedy}"
             )
         place.brief, place.repeat = fresh, _repeat(asked, fresh)
         place.attempt = 1

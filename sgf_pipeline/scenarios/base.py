@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sgf_pipeline.domain.cases import CaseBrief, FraudCase
+from sgf_pipeline.domain.cases import CaseBrief, FraudCase, known_vector
 from sgf_pipeline.domain.events import EventBlock
 from sgf_pipeline.domain.scenario_names import ScenarioName
 from sgf_pipeline.population.customers import Population
@@ -114,11 +114,14 @@ class Scenario:
         )
 
     def violations(self, case: FraudCase) -> list[str]:
-        """One sentence per way in which the case breaks this scenario's tables or constraints; empty if valid."""
+        """One sentence per way in which the case breaks this scenario's tables or constraints; empty if valid.
+
+        A user's own vector (``known__own``) follows the rules of the known one before the underscores.
+        """
         found: list[str] = []
         if case.scenario != self.name:
             found.append(f"scenario is {case.scenario}, not {self.name}")
-        if case.vector not in self.vectors:
+        if known_vector(case.vector) not in self.vectors:
             found.append(f"vector {case.vector} is not one of {', '.join(self.vectors)}")
         for number, step in enumerate(case.steps):
             kind = self.step_kinds.get(step.kind)
@@ -131,4 +134,4 @@ class Scenario:
                 found.append(f"step {number}: {step.kind} cannot be sized by {step.basis}")
             if step.low > step.high:
                 found.append(f"step {number}: low {step.low} is above high {step.high}")
-        return found or self.check(case)
+        return found or self.check(case.as_known())

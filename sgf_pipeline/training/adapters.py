@@ -7,13 +7,16 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from safetensors.torch import save
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sgf_pipeline.domain.randomness import rng
 from sgf_pipeline.domain.scenario_names import ScenarioName
+from sgf_pipeline.llm.weights import SEALED_FILE, WEIGHTS_FILE, seal
 from sgf_pipeline.training.corpus import Corpus, Example
 from sgf_pipeline.training.loop import HELD_OUT_ROWS, encode, fit, mean_loss
 
@@ -27,9 +30,12 @@ TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 
 
 def train_adapter(
-    scenario: ScenarioName, corpus: Corpus, base_dir: Path, out_dir: Path, steps: int = 100, seed: int = 0
-) -> dict[str, float]:
+    scenario: ScenarioName, corpus: Corpus, base_dir: Path, out_dir: Path, steps: int = 100, seed: int = 0,
+    base_name: str = "sgf-mini", key: bytes | None = None,
+) -> dict[str, float]:  # fmt: skip
     """Train the scenario's adapter on its part of the corpus, save it in ``out_dir`` (fp16), return the figures.
+
+    With ``key`` its weights are sealed and never lie there in clear.
 
     Figures: ``parameters``, ``steps``, ``loss_train``, ``loss_held_out`` (nats a token), ``loss_base`` (the held-out
     loss of the base alone), ``seconds``.
@@ -48,9 +54,8 @@ def train_adapter(
     loss = fit(model, rows, [optimiser], steps, BATCH_ROWS, seed, f"lora {scenario}")
     held_out_loss = mean_loss(model, held_out)
     trained = sum(weight.numel() for weight in weights)
-    model.peft_config["default"].base_model_name_or_path = "sgf-mini"  # not the folder it was trained in
-    model.half().save_pretrained(out_dir, save_embedding_layers=False)
-    (out_dir / "adapter_model.safetensors").chmod(0o644)
+    model.peft_config["default"].base_model_name_or_path = base_name  # not the folder it was trained in
+    _save(model.half(), out_dir, key)
     config_file = out_dir / "adapter_config.json"
     config = json.loads(config_file.read_text())
     # peft writes a set, in another order every time; the model's fingerprint is made of these bytes
@@ -64,6 +69,20 @@ def train_adapter(
         "loss_base": base_loss,
         "seconds": time.monotonic() - started,
     }
+
+
+def _save(model: Any, out_dir: Path, key: bytes | None) -> None:
+    if key is None:
+        model.save_pretrained(out_dir, save_embedding_layers=False)
+        (out_dir / WEIGHTS_FILE).chmod(0o644)
+        return
+    out_dir.mkdir(parents=True, exist_ok=True)
+    config = model.peft_config["default"]
+    config.inference_mode = True
+    config.save_pretrained(out_dir)
+    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
+    sealed = seal(save({name: weight.contiguous() for name, weight in weights.items()}), key, SEALED_FILE)
+    (out_dir / SEALED_FILE).write_bytes(sealed)
 
 
 def _plainest(examples: Sequence[Example]) -> list[Example]:

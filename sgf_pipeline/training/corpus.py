@@ -244,8 +244,8 @@ def _times(moves: Iterable[Move], durations: Range, draw: np.random.Generator) -
             "low": move.low,
             "high": move.high,
             "count": move.count,
-            "wait_minutes": int(_two_digits(wait * factor)),
-            "span_minutes": max(int(_two_digits(span * factor)), 0 if move.count == 1 else 1 + move.count // 20),
+            "wait_minutes": int(two_digits(wait * factor)),
+            "span_minutes": max(int(two_digits(span * factor)), 0 if move.count == 1 else 1 + move.count // 20),
         }
         for move, wait, span in timed
     ]
@@ -266,7 +266,7 @@ def _amounts(move: Move, book: Book, brief: CaseBrief, scale: float, draw: np.ra
     if draw.random() < REPEATED_AMOUNT[brief.sophistication]:
         low = high = (low + high) / 2
     low, high = _apart(low, high, least, most)
-    return min(max(_two_digits(low), least), most), min(max(_two_digits(high), least), most)
+    return min(max(two_digits(low), least), most), min(max(two_digits(high), least), most)
 
 
 def _apart(low: float, high: float, least: float, most: float) -> tuple[float, float]:
@@ -303,5 +303,6 @@ def _pick(words: Sequence[str], draw: np.random.Generator) -> str:
     return words[int(draw.integers(len(words)))]
 
 
-def _two_digits(value: float) -> float:
+def two_digits(value: float) -> float:
+    """The value as people say it, with two significant digits."""
     return float(f"{value:.2g}")

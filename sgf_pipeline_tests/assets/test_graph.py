@@ -167,9 +167,9 @@ def test_the_sensor_asks_once_for_each_set_of_receipts(make_settings):
 
 def test_the_request_of_the_launchpad_has_every_field_of_the_content(definitions):
     """Guards against a field that a request has and the launchpad forgets."""
-    from sgf_pipeline.assets.generation_request import RequestConfig
+    from sgf_pipeline.assets.generation_request import NOT_CONTENT, RequestConfig
     from sgf_pipeline.domain.request import RequestContent
 
-    not_offered = {"weights", "profile", "provider", "model"}
-    assert set(RequestConfig.model_fields) - {"register_new"} == set(RequestContent.model_fields) - not_offered
+    not_offered = {"weights", "profile"}
+    assert set(RequestConfig.model_fields) - set(NOT_CONTENT) == set(RequestContent.model_fields) - not_offered
     assert json.dumps(register_config())

@@ -1,0 +1,1 @@
+"""The REST API: a door without logic of its own."""
