@@ -127,7 +127,7 @@ def _between(limits: Mapping[str, tuple[float, float]]) -> str:
 
 
 def _rules(table: Scenario) -> list[str]:
-    """What ``Scenario.check`` of each module says, in words; a test holds both to each other with broken cases."""
+    """What ``Scenario.check`` of each module says, in words."""
     offender = "devices 1 to 8 and addresses 1 to 12"
     rules: dict[ScenarioName, list[str]] = {
         "card_testing": [
