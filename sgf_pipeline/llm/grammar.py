@@ -93,8 +93,7 @@ class Grammars:
             self._tokens = from_tokenizer(tokenizer, n_vocab=width)
         except ValueError as error:
             raise ModelError(
-                f"SGF_PEFT_BASE has a tokenizer without a tokenizer.json ({error}): convert it to a fast tokenizer, or"
-                " switch constrained decoding off"
+                f"SGF_PEFT_BASE has a tokenizer without a tokenizer.json ({error}): save the base with a fast tokenizer"
             ) from error
         self._executor = llguidance.LLExecutor()
 
@@ -135,6 +134,5 @@ class RowMasks:
             if tokens[row] == self._end:
                 del self._going[row]
             elif not matcher.consume_token(tokens[row]):
-                raise ModelError(
-                    f"constrained decoding failed ({matcher.get_error()[:200]}): switch it off for this base"
-                )
+                # the library's own message would repeat what the model wrote
+                raise ModelError(f"SGF_PEFT_BASE draws a token that was not allowed ({tokens[row]}): use another base")

@@ -105,7 +105,7 @@ def train_lora(
         done += 1
         log.info("%s: step %d of %d after %.0f s", scenario, done, steps, time.monotonic() - started)
         if done % KEPT_STEPS == 0 or done == steps:
-            _save(model, out_dir)
+            _save(model, out_dir, base_dir.name)
 
     optimiser.register_step_post_hook(keep)
     with disable_input_dtype_casting(model):  # autocast sees to it; casting each input up costs a sixth of a step
@@ -121,7 +121,10 @@ def train_lora(
     }
 
 
-def _save(model: Any, out_dir: Path) -> None:
+def _save(model: Any, out_dir: Path, base_name: str) -> None:
+    config = model.peft_config["default"]
+    config.base_model_name_or_path = base_name  # not the folder it lay in
+    config.target_modules = sorted(config.target_modules)  # a set is written in another order every time
     model.save_pretrained(out_dir, save_embedding_layers=False)
     (out_dir / "adapter_model.safetensors").chmod(0o644)
     (out_dir / "README.md").unlink(missing_ok=True)  # peft's empty form
