@@ -133,6 +133,7 @@ def test_the_password_of_the_address_is_sent_and_not_logged(
 ) -> None:
     """Guards against httpx, which writes the address of every question into its log, and against a login left out."""
     stranger.say(200, b'{"data": {}}')
+    caplog.set_level(logging.DEBUG, "httpx")  # which another part of SGF may have silenced
     with caplog.at_level(logging.DEBUG), DagsterClient(stranger.login() + "/dagster/?x=1") as dagster:
         assert dagster.ask("{ version }") == {}
     assert stranger.asked[0]["authorization"] == "Basic dmlld2VyOmh1bnRlckAy"  # viewer:hunter@2

@@ -99,7 +99,6 @@ class LLMResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """What each shard may take at most, every case asked for once and none in the cache. Asks nobody."""
         from sgf_pipeline.llm.backend import Estimate, Prompt
         from sgf_pipeline.llm.briefs import draw_briefs
-        from sgf_pipeline.llm.peft_backend import BATCH_ROWS
         from sgf_pipeline.scenarios import scenario
         from sgf_pipeline.simulation import cases_needed
 
@@ -110,7 +109,7 @@ class LLMResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 briefs = draw_briefs(scenario(name), cases, content.seed)
                 found[name] = self._quoting(content).estimate([Prompt(one, 0, 1, content.seed) for one in briefs])
             else:
-                found[name] = Estimate(cases, -(-cases // BATCH_ROWS))
+                found[name] = Estimate(cases, -(-cases // self._peft_model().batch_rows))
         return found
 
     def cap_of(self, request: GenerationRequest, name: ScenarioName) -> float | None:

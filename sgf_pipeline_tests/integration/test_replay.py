@@ -154,7 +154,8 @@ def finished_batch(folder: Path, table: pa.Table) -> None:
     asked = content(count=3000, scenarios=["phishing"]).model_dump(mode="json")
     request = batches.register(lake, parse_request("gen_played", asked, {}))
     lake.write_rows(batches.shard_file(lake, request, "phishing"), streamed(table))
-    manifest = {"rows": table.num_rows, "s3_uri": lake.uri(batches.dataset_folder(lake, request))}
+    address = lake.uri(batches.dataset_folder(lake, request))
+    manifest = {"number": 1, "rows": table.num_rows, "receipts_sha": "", "s3_uri": address}
     lake.write_json(batches.dataset_folder(lake, request) / "_manifests" / "1.json", manifest)
 
 
