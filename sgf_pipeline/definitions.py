@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext, DefinitionsLoadType  # no others
 
 from sgf_pipeline.assets import ALL_ASSETS, dataset_manifest
 from sgf_pipeline.assets.fraud_cases import fraud_cases
@@ -31,7 +30,7 @@ def build_definitions(
 ) -> dg.Definitions:
     """The code location. ``resources`` replace those made from the settings, by name.
 
-    Without ``with_nights`` the file of tenants is not read: what runs needs no schedule, and must not fail because
+    Without ``with_nights`` the file of tenants is not read: a command needs no schedule, and must not fail because
     somebody is writing in that file. Raises ``ConfigurationError`` where the file has a mistake.
     """
     settings = settings or read_settings()
@@ -116,5 +115,4 @@ def notifier_of(settings: Settings) -> Notifier:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What Dagster loads, when it loads it: importing this module reads no environment."""
-    is_run = DefinitionsLoadContext.get().load_type is DefinitionsLoadType.RECONSTRUCTION
-    return build_definitions(with_nights=not is_run)
+    return build_definitions()

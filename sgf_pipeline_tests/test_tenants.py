@@ -4,11 +4,9 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pytest
-from dagster._core.code_pointer import ModuleCodePointer
-from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from sgf_pipeline import batches
-from sgf_pipeline.definitions import defs
+from sgf_pipeline.definitions import build_definitions, defs
 from sgf_pipeline.domain.errors import ConfigurationError, ConflictError, InvalidRequestError
 from sgf_pipeline.resources.lake import LakeResource
 from sgf_pipeline.settings import read_settings
@@ -208,18 +206,17 @@ def test_a_tenant_stands_in_the_file_once(tmp_path: Path) -> None:
         read_tenants(tmp_path / "nowhere.yaml")
 
 
-def test_a_mistake_in_the_file_stops_the_code_location_and_no_run(
+def test_a_mistake_in_the_file_stops_the_code_location_and_no_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Guards every batch against the minute in which somebody writes in the file of tenants."""
+    """Guards `sgf generate` against the minute in which somebody writes in the file of tenants."""
     file = tmp_path / "tenants.yaml"
     file.write_text("tenants: [{tenant: acme, first_night: 2025-13-10}]")
     monkeypatch.setenv("SGF_TENANTS", str(file))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with pytest.raises(ConfigurationError, match="first_night"):
         defs()
-    # as a run's process does
-    assert ReconstructableRepository(ModuleCodePointer("sgf_pipeline.definitions", "defs")).get_definition()
+    assert build_definitions(with_nights=False)
 
 
 def test_a_nights_name_that_is_another_tenants_is_refused(acme: Tenant, tmp_path: Path) -> None:
